@@ -20,20 +20,7 @@ fn case(i: usize, checks: &[Value]) -> Case {
         let spec = CheckSpec::parse(written).map_err(|problem| vec![problem]);
         spec.and_then(|spec| rules.verify(spec)).unwrap_or_else(|problems| unreachable!("{problems:?}"))
     };
-    Case {
-        id: CaseId::new(format!("case-{i}")),
-        suite: "bench".into(),
-        place: Place::file("bench.yaml"),
-        tags: Vec::new(),
-        critical: false,
-        weight: WEIGHT,
-        cluster: None,
-        vars: Map::new(),
-        history: Vec::new(),
-        checks: checks.iter().map(verified).collect(),
-        labels: Vec::new(),
-        notes: None,
-    }
+    Case { suite: "bench".into(), checks: checks.iter().map(verified).collect(), ..Case::new(format!("case-{i}")) }
 }
 
 fn answer(text: String) -> Answer {

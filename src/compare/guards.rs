@@ -14,7 +14,6 @@ const NANO: f64 = 1e9;
 /// One answer in so many takes longer than the 95th percentile.
 const BEYOND: u64 = 20;
 
-/// Sums in the making.
 #[derive(Debug, Default)]
 pub(super) struct Guards {
     sums: GuardSums,
@@ -32,7 +31,6 @@ impl Guards {
         self.latency = Some((Warm::new(allowed), Warm::new(0.0)));
     }
 
-    /// Adds a case.
     pub(super) fn add(&mut self, baseline: &ArmRow, candidate: &ArmRow, repeats: u32) {
         let (baseline, candidate) = (planned(baseline, repeats), planned(candidate, repeats));
         let both = || baseline.iter().chain(candidate);

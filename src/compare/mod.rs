@@ -42,7 +42,6 @@ const MODELS: usize = 20;
 /// Characters kept of a text that comes from outside.
 const TEXT: usize = 300;
 
-/// A comparison in the making.
 #[derive(Debug)]
 pub struct ComparisonBuilder {
     design: Design,
@@ -160,7 +159,6 @@ impl ComparisonBuilder {
         self.add_answers(row);
     }
 
-    /// Adds what the answers to a case took and cost.
     fn add_answers(&mut self, row: &CaseRow) {
         let baseline = row.baseline.as_ref().filter(|_| self.comparison.has_baseline);
         for judged in baseline.iter().flat_map(|arm| &arm.repeats) {
@@ -175,7 +173,6 @@ impl ComparisonBuilder {
         }
     }
 
-    /// The comparison of all cases added.
     pub fn finish(self) -> Comparison {
         let ComparisonBuilder {
             design: _,
@@ -259,7 +256,6 @@ impl ComparisonBuilder {
         }
     }
 
-    /// Enters a case when there is no baseline.
     fn count_alone(&mut self, case: &Case, candidate: &Repeats) {
         self.compared.alone(case, candidate);
         if self.comparison.repeats > 0 && candidate.identical == 0 {

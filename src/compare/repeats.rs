@@ -55,7 +55,6 @@ impl Repeats {
         self.scores.push(ticks);
     }
 
-    /// Repeats of the plan.
     pub(super) fn planned(&self) -> u32 {
         self.scores.len() as u32
     }

@@ -75,7 +75,6 @@ impl Tags {
         self.others.get_mut(tag)
     }
 
-    /// Whether there were more tags than are kept.
     pub(super) fn left_out(&self) -> bool {
         self.left_out
     }

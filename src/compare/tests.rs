@@ -1,10 +1,9 @@
 use super::*;
 use crate::domain::{
-    Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, PairCounts, Place, QuarantineSums,
-    Score, Skip, Unit, Units, Usage, WEIGHT,
+    Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, PairCounts, QuarantineSums, Score,
+    Skip, Unit, Units, Usage,
 };
 use proptest::prelude::*;
-use serde_json::Map;
 
 /// One letter a repeat: Pass, Fail, Transport error, Refused, Budget, stopped (X), Identical.
 fn arm(letters: &str) -> ArmRow {
@@ -42,20 +41,7 @@ fn judged(letter: char, repeat: u32) -> ScoredSample {
 }
 
 pub(super) fn case(id: &str) -> Case {
-    Case {
-        id: CaseId::new(id),
-        suite: "suite".into(),
-        place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
-        tags: Vec::new(),
-        critical: false,
-        weight: WEIGHT,
-        cluster: None,
-        vars: Map::new(),
-        history: Vec::new(),
-        checks: Vec::new(),
-        labels: Vec::new(),
-        notes: None,
-    }
+    Case { ..Case::new(id) }
 }
 
 fn row(id: &str, baseline: &str, candidate: &str) -> CaseRow {

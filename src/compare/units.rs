@@ -26,7 +26,6 @@ pub(super) struct Pairs {
     observed: UnitSet,
 }
 
-/// Cases that stand alone, and clusters.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UnitSet {
     alone: Units,
@@ -49,7 +48,6 @@ impl UnitSet {
 }
 
 impl Pairs {
-    /// Enters a case in both arms.
     pub(super) fn add(&mut self, design: &Design, case: &Case, baseline: &Repeats, candidate: &Repeats) {
         let whole = i64::from(design.metric.whole());
         let cluster = case.cluster.as_deref();
@@ -89,14 +87,12 @@ impl UnitSums {
         }
     }
 
-    /// Enters a case in both arms.
     pub(super) fn pair(&mut self, case: &Case, baseline: &Repeats, candidate: &Repeats) {
         self.note(case);
         self.pairs.add(&self.design, case, baseline, candidate);
         self.passes(case, candidate);
     }
 
-    /// Enters a case when there is no baseline.
     pub(super) fn alone(&mut self, case: &Case, candidate: &Repeats) {
         self.note(case);
         self.passes(case, candidate);
@@ -115,12 +111,10 @@ impl UnitSums {
         self.clustered |= case.cluster.is_some();
     }
 
-    /// The greatest common divisor of all weights.
     pub(super) fn common(&self) -> u64 {
         self.common
     }
 
-    /// Puts the units into the comparison.
     pub(super) fn finish(self, comparison: &mut Comparison) {
         let UnitSums {
             design,

@@ -60,3 +60,23 @@ pub struct Case {
     /// Free text for people.
     pub notes: Option<String>,
 }
+
+impl Case {
+    /// A case of usual weight with this id and nothing else.
+    pub fn new(id: impl Into<Arc<str>>) -> Case {
+        Case {
+            id: CaseId::new(id),
+            suite: "".into(),
+            place: Place::file(""),
+            tags: Vec::new(),
+            critical: false,
+            weight: WEIGHT,
+            cluster: None,
+            vars: Map::new(),
+            history: Vec::new(),
+            checks: Vec::new(),
+            labels: Vec::new(),
+            notes: None,
+        }
+    }
+}

@@ -127,7 +127,7 @@ pub struct QuarantineSums {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Place, WEIGHT};
+
     use time::macros::date;
 
     fn policy(tags: &[(&str, &str)]) -> Policy {
@@ -136,20 +136,7 @@ mod tests {
     }
 
     fn case(tags: &[&str], critical: bool) -> Case {
-        Case {
-            id: CaseId::new("c"),
-            suite: "s".into(),
-            place: Place::file("golden.yaml"),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            critical,
-            weight: WEIGHT,
-            cluster: None,
-            vars: serde_json::Map::new(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), critical, ..Case::new("c") }
     }
 
     #[test]

@@ -29,6 +29,23 @@ pub struct ScoredSample {
     pub source: Option<Source>,
 }
 
+impl ScoredSample {
+    /// A sample without an answer, for which nothing was sent.
+    pub fn new(repeat: u32, outcome: Outcome) -> ScoredSample {
+        ScoredSample {
+            repeat,
+            outcome,
+            answer: None,
+            checks: Vec::new(),
+            refused: None,
+            cost_usd: None,
+            attempts: 0,
+            waited_ms: None,
+            source: None,
+        }
+    }
+}
+
 /// All repeats of one case in one arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmRow {

@@ -34,7 +34,6 @@ impl<'a> Approvals<'a> {
         }
     }
 
-    /// The next case, all its repeats judged.
     pub(crate) fn case(&mut self, row: &CaseRow) {
         let Some(root) = self.root else { return };
         if scoring::approval(&row.case.checks).is_none() {
@@ -96,7 +95,6 @@ impl<'a> Approvals<'a> {
         Ok(true)
     }
 
-    /// Reports what waits for a person.
     pub(crate) fn announce(&self, say: &dyn Fn(&str)) {
         if self.proposed > 0 {
             let waits = if self.proposed == 1 {

@@ -62,7 +62,6 @@ impl Labels {
 type Lookup<'l> = dyn Fn(&JudgeUse, Option<&CalibrationEntry>) -> Option<(String, String, Calibration)> + 'l;
 
 impl JudgeRoles {
-    /// Takes note of a case.
     pub(crate) fn note(&mut self, case: &Case, selected: bool) -> Option<Problem> {
         if selected {
             let deciding = scoring::deciding_judges(case);
@@ -82,7 +81,6 @@ impl JudgeRoles {
         (self.together.len() > KINDS || self.labels.len() > KINDS).then(|| too_many(case))
     }
 
-    /// No judge decides any selected case.
     pub(crate) fn is_empty(&self) -> bool {
         self.together.is_empty()
     }

@@ -24,7 +24,6 @@ use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// Watches the runs of a call.
 pub trait CandidateObserver {
     /// A candidate's run begins; returns what is told of its way.
     fn begin(&mut self, number: usize, run: &RunInfo) -> Arc<dyn Progress>;
@@ -42,17 +41,12 @@ pub trait CandidateObserver {
 /// What a call with several candidates came to.
 #[derive(Debug)]
 pub struct CandidatesResult {
-    /// The verdict of the call: the chosen one's, with all candidates.
     pub verdict: Verdict,
-    /// Reports of the call that could not be written; those of single candidates were told with them.
     pub unwritten: Vec<ReportError>,
-    /// The exit code of the call.
     pub exit_code: u8,
-    /// Secrets that must not be shown.
     pub redactor: Redactor,
 }
 
-/// The settings of each candidate's run.
 pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
     let of = |candidate: &Candidate| Settings {
         arms: ArmSettings { prompt: candidate.name.clone(), ..settings.arms.clone() },
@@ -162,7 +156,6 @@ pub fn eval_all(
     conclude(runs, candidates, folder, interrupt)
 }
 
-/// A candidate's run that is over.
 struct CandidateRun {
     run: RunInfo,
     verdict: Verdict,

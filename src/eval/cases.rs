@@ -21,7 +21,6 @@ enum RetainedCases {
     All,
 }
 
-/// Where a pass takes its cases from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum CaseSource<'a> {
     GoldenFiles,
@@ -131,24 +130,11 @@ impl EvalContext<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, Place, WEIGHT};
+
     use serde_json::json;
 
     fn case(id: &str, critical: bool) -> Case {
-        Case {
-            id: CaseId::new(id),
-            suite: "s".into(),
-            place: Place::file("f"),
-            tags: Vec::new(),
-            critical,
-            weight: WEIGHT,
-            cluster: None,
-            vars: json!({"q": "x".repeat(100)}).as_object().cloned().unwrap_or_default(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { critical, vars: json!({"q": "x".repeat(100)}).as_object().cloned().unwrap_or_default(), ..Case::new(id) }
     }
 
     fn kept(needed: RetainedCases, most_bytes: usize) -> KeptCases {

@@ -43,7 +43,6 @@ pub struct EvalContext<'a> {
     pub(crate) targets: Targets,
     pub(crate) judges: Judges,
     pub(crate) embedders: Embedders,
-    /// Known error rates of judges.
     pub(crate) calibrations: Vec<CalibrationEntry>,
     pub(crate) survey: Survey,
     pub(crate) rerun: RerunPlan,
@@ -51,29 +50,23 @@ pub struct EvalContext<'a> {
     pub(crate) info: RunInfo,
     /// Earlier runs of the same invocation.
     pub(crate) prior: PriorRuns,
-    /// By the day on which the run started.
     pub(crate) quarantine: Quarantine,
-    /// Non-fatal warnings.
     pub warnings: Vec<Problem>,
 }
 
 impl EvalContext<'_> {
-    /// What is about to be run.
     pub fn run_info(&self) -> &RunInfo {
         &self.info
     }
 
-    /// The tags whose cases must not decide.
     pub fn quarantine(&self) -> &Quarantine {
         &self.quarantine
     }
 
-    /// Secrets that must not be shown.
     pub fn redactor(&self) -> &Redactor {
         &self.targets.redactor
     }
 
-    /// What answers an arm.
     pub(crate) fn target(&self, arm: Arm) -> &Target {
         self.targets.of(arm)
     }

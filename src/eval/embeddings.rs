@@ -19,7 +19,6 @@ const DEFAULT: &str = "default";
 /// How vectors are called among the replies of a run.
 pub(super) const REPLIES: &str = "embeddings";
 
-/// The models that the checks name.
 #[derive(Debug, Default)]
 pub(crate) struct Embedders {
     pub(super) by_name: BTreeMap<String, EmbeddingModel>,
@@ -31,7 +30,6 @@ pub(super) enum EmbeddingModel {
     Static(StaticModel),
 }
 
-/// A model that is asked over the network.
 #[derive(Debug)]
 pub(super) struct RemoteModel {
     pub(super) provider: AnyProvider,
@@ -89,7 +87,6 @@ impl Embedders {
         digest(pieces.iter().map(Vec::as_slice))
     }
 
-    /// Secrets of the models' own.
     pub(crate) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
         settings.scoring.embeddings.values().filter_map(|one| one.key.as_ref())
     }
@@ -150,7 +147,6 @@ impl RemoteModel {
         })
     }
 
-    /// The identity of one vector.
     pub(super) fn key(&self, text: &str) -> [u8; 32] {
         let body = (self.body)(&self.model, &[text], self.dimensions);
         identity(&self.identity, &self.model, &body, "embedding", 1, None)

@@ -21,7 +21,6 @@ pub(crate) struct FingerprintInputs<'a> {
     pub(crate) judges: &'a BTreeMap<String, JudgeSettings>,
     pub(crate) commands: &'a [Command],
     pub(crate) models: &'a ModelChoice,
-    /// The target of the run.
     pub(crate) target: TargetKind,
 }
 
@@ -72,7 +71,6 @@ pub(crate) fn commands_digest(inputs: &FingerprintInputs<'_>) -> Option<String> 
     (!inputs.commands.is_empty()).then(|| hex(&digest))
 }
 
-/// The digest of a file, if there is one at this path.
 fn file(path: &Path) -> Option<[u8; 32]> {
     let meta = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
     let mut hash = Sha256::new();
@@ -116,23 +114,15 @@ pub(crate) fn case_digest(case: &Case, checks: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, CheckSpec, Place, WEIGHT};
+    use crate::domain::{CaseId, CheckSpec, Place};
     use serde_json::json;
 
     fn case() -> Case {
         Case {
-            id: CaseId::new("a"),
-            suite: "s".into(),
-            place: Place::file("f"),
             tags: vec!["t".to_owned()],
-            critical: false,
-            weight: WEIGHT,
-            cluster: None,
             vars: json!({"q": "x"}).as_object().cloned().unwrap_or_default(),
-            history: Vec::new(),
             checks: vec![CheckSpec::plain("contains", json!("x"))],
-            labels: Vec::new(),
-            notes: None,
+            ..Case::new("a")
         }
     }
 

@@ -15,10 +15,8 @@ use crate::store::Store;
 use std::collections::BTreeMap;
 use time::OffsetDateTime;
 
-/// What would be sent, and what it would cost.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
-    /// What would be run.
     pub run: RunInfo,
     /// Blue; `None` without a baseline.
     pub baseline: Option<ArmForecast>,
@@ -30,7 +28,6 @@ pub struct Forecast {
     pub commands: u64,
     /// No answer is asked for: recorded answers, or `--cache only`.
     pub offline: bool,
-    /// Where the prices come from.
     pub prices: PriceList,
 }
 
@@ -41,7 +38,6 @@ pub struct JudgesForecast {
     pub requests: u64,
     /// Input tokens, estimated on this machine; of the answers as long as those are expected to be.
     pub input_tokens: u64,
-    /// Output tokens, thinking included.
     pub output_tokens: u64,
     /// How the output tokens were estimated: as the least sure one of them.
     pub output: Estimate,
@@ -49,10 +45,8 @@ pub struct JudgesForecast {
     pub cost_usd: Option<f64>,
 }
 
-/// One arm's part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmForecast {
-    /// Answers planned.
     pub planned: u64,
     /// Of these, answers that the store has.
     pub stored: u64,
@@ -60,7 +54,6 @@ pub struct ArmForecast {
     pub input_tokens: u64,
     /// Output tokens of the rest, thinking included.
     pub output_tokens: u64,
-    /// How the output tokens were estimated.
     pub output: Estimate,
     /// US dollars for the rest at today's prices; `None` for a model without a known price.
     pub cost_usd: Option<f64>,
@@ -217,7 +210,6 @@ impl<'a> JudgeCounter<'a> {
     }
 }
 
-/// The planned answers of one arm.
 struct ArmCounter<'a> {
     total: ArmForecast,
     prices: &'a Prices,

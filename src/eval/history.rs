@@ -67,7 +67,6 @@ pub(crate) struct HistoryWriter<'a> {
     store: &'a Store,
     run: RunId,
     plan: Plan,
-    /// Cases so far.
     cases: u64,
     waiting: Vec<CaseOutcomes>,
     answers: usize,

@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Debug, Default)]
 pub struct Interrupt {
     pub(crate) token: CancellationToken,
-    /// There is something to end cleanly.
     clean: Arc<AtomicBool>,
     raised: Arc<(Mutex<Option<u8>>, Condvar)>,
 }
@@ -27,7 +26,6 @@ impl Interrupt {
         self.clean.store(true, Ordering::SeqCst);
     }
 
-    /// There is something to end cleanly.
     pub fn ends_cleanly(&self) -> bool {
         self.clean.load(Ordering::SeqCst)
     }
@@ -44,7 +42,6 @@ impl Interrupt {
         }
     }
 
-    /// The exit code of the signal, if there was one.
     pub fn code(&self) -> Option<u8> {
         *self.raised.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,6 @@ pub(crate) const BUILTIN: &str = include_str!("judge.prompt");
 /// The judge that a check means that names none.
 const DEFAULT: &str = "default";
 
-/// The judges that the checks name.
 #[derive(Debug, Default)]
 pub(crate) struct Judges {
     pub(super) by_name: BTreeMap<String, Judge>,
@@ -165,7 +164,6 @@ impl Judges {
         })
     }
 
-    /// Secrets of the judges' own.
     pub(crate) fn keys(settings: &Settings) -> impl Iterator<Item = &ApiKey> {
         settings.scoring.judges.values().filter_map(|judge| judge.key.as_ref())
     }

@@ -133,24 +133,11 @@ pub(crate) fn early_end(decision: Decision, look: usize, schedule: &Schedule) ->
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, Place, WEIGHT};
+
     use crate::plan::ScheduleBuilder;
 
     fn case(id: u64, critical: bool) -> Case {
-        Case {
-            id: CaseId::new(id.to_string()),
-            suite: "s".into(),
-            place: Place::file("f"),
-            tags: Vec::new(),
-            critical,
-            weight: WEIGHT,
-            cluster: None,
-            vars: serde_json::Map::new(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { critical, ..Case::new(id.to_string()) }
     }
 
     /// Ten cases, of which the last one must pass.

@@ -14,7 +14,6 @@ use crate::scoring::{self, Commands, Rules};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// Characters shown of a check or an id.
 const SHOWN: usize = 200;
 
 /// What `score` knows of matchers, for `lint`.

@@ -9,7 +9,6 @@ use crate::gate::power::{self, PowerEstimate, VarianceSource};
 use crate::store::Noise;
 use std::collections::BTreeMap;
 
-/// Runs whose answers are looked at.
 const RUNS: u32 = 20;
 
 /// What the planned run can decide; `None` where nothing will be decided: no decision is asked for, this is a shard of a

@@ -18,14 +18,10 @@ use crate::runner::{Spend, StopReason};
 use crate::store::RunStatus;
 use std::collections::BTreeSet;
 
-/// What a run came to.
 #[derive(Debug)]
 pub struct RunResult {
-    /// What was run.
     pub run: RunInfo,
-    /// The verdict.
     pub verdict: Verdict,
-    /// Reports that could not be written.
     pub unwritten: Vec<ReportError>,
     /// The exit code: a signal's, else the verdict's, else that of a missing report.
     pub exit_code: u8,
@@ -33,7 +29,6 @@ pub struct RunResult {
     pub(crate) spent: Spend,
     /// Where later runs of the invocation find the answers.
     pub(crate) as_prior: PriorRun,
-    /// results.jsonl, if it was written.
     pub(crate) results: Option<ResultsFile>,
 }
 

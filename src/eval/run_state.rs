@@ -30,13 +30,11 @@ pub(crate) struct RunState<'r> {
     pub(crate) kept: KeptCases,
     /// Of the limits, by answers: earlier runs of the invocation included, judges not.
     pub(crate) spent: Spend,
-    /// How the requests ended.
     pub(crate) end: RunSummary,
     pub(crate) judge_usage: JudgeUsage,
 }
 
 impl<'r> RunState<'r> {
-    /// Nothing is sent yet.
     pub(crate) fn new(
         context: &EvalContext<'_>,
         store: &'r Store,

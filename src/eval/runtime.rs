@@ -5,12 +5,10 @@ use crate::error::Error;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::JoinHandle;
 
-/// For a few calls, one after the other.
 pub(crate) fn single_threaded() -> Result<Runtime, Problem> {
     Builder::new_current_thread().enable_all().build().map_err(cannot_start)
 }
 
-/// For many requests at once.
 pub(super) fn workers(name: &str) -> Result<Runtime, Problem> {
     Builder::new_multi_thread().worker_threads(2).thread_name(name).enable_all().build().map_err(cannot_start)
 }

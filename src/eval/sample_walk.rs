@@ -26,18 +26,15 @@ pub(crate) struct SampleWalk<'a> {
     pub(crate) phase: Phase,
 }
 
-/// What the store has of a planned answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CacheLookup {
     /// The resumed run has it.
     Resumed,
     /// An earlier answer may be used again.
     Stored(CachedAnswer),
-    /// It has to be requested.
     Missing,
 }
 
-/// A planned answer that is stored already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct StoredAnswer {
     answer: CachedAnswer,

@@ -25,7 +25,6 @@ use time::OffsetDateTime;
 const BATCH_CASES: u64 = 256;
 const BATCH_ANSWERS: u64 = 2_048;
 
-/// A run whose answers are scored.
 pub(crate) struct ScoredRun {
     pub(crate) comparison: Comparison,
     /// Stored answers that were requested more than a day ago.
@@ -39,7 +38,6 @@ pub(crate) struct ScoredRun {
     pub(crate) judge_usage: JudgeUsage,
 }
 
-/// Scores the answers that a run has so far.
 pub(crate) struct ScorePass<'a> {
     context: &'a EvalContext<'a>,
     state: &'a RunState<'a>,
@@ -126,7 +124,6 @@ impl<'a> ScorePass<'a> {
         }
     }
 
-    /// Scores the cases gathered so far.
     fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, watch: &mut Watch<'_>) {
         let slots = self.slots(cases, tally);
         let judgements = {
@@ -378,19 +375,8 @@ impl<'a> ScoreTally<'a> {
 /// A planned answer: its repeat, its arm, and what the store has of it.
 type Slot = (u32, Arm, Option<StoredResult>);
 
-/// An answer without scores.
 fn unscored(repeat: u32, outcome: Outcome, attempts: u32, waited_ms: Option<u64>) -> ScoredSample {
-    ScoredSample {
-        repeat,
-        outcome,
-        answer: None,
-        checks: Vec::new(),
-        refused: None,
-        cost_usd: None,
-        attempts,
-        waited_ms,
-        source: None,
-    }
+    ScoredSample { attempts, waited_ms, ..ScoredSample::new(repeat, outcome) }
 }
 
 fn lost(message: &str) -> Failure {

@@ -21,16 +21,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use time::Date;
 
-/// What the first pass found.
 #[derive(Debug)]
 pub(crate) struct Survey {
     /// The files, for the passes to come.
     pub(crate) dataset: Dataset,
-    /// Cases selected.
     pub(crate) selected: u64,
     /// How much the selected cases can tell.
     pub(crate) sizes: Sizes,
-    /// Selected cases that must pass.
     pub(crate) critical: u64,
     /// Both arms render the same requests.
     pub(crate) identical: bool,
@@ -49,11 +46,9 @@ pub(crate) struct Survey {
     pub(crate) schedule: Option<Schedule>,
     /// How judges decide selected cases, and which labels there are for them.
     pub(crate) judge_roles: JudgeRoles,
-    /// Non-fatal warnings.
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// How the survey is to look.
 pub(crate) struct SurveyScope<'a> {
     pub(crate) golden: &'a [PathBuf],
     pub(crate) selection: &'a Selection,

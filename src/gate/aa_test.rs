@@ -37,15 +37,12 @@ const STEP: f64 = 1.05;
 /// A case whose answers were all judged in both arms.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AaCase {
-    /// Its weight.
     pub weight: u32,
     /// Its cluster, by any number.
     pub cluster: Option<u32>,
-    /// It must pass.
     pub critical: bool,
     /// Scores of the baseline's repeats, in ticks of which [`crate::domain::Metric::whole`] are 1.
     pub baseline: Vec<u32>,
-    /// Those of the candidate, as many.
     pub candidate: Vec<u32>,
     /// Repeats that pass, baseline and candidate.
     pub passed: (u32, u32),
@@ -65,14 +62,12 @@ impl AaCase {
         (share(self.passed.0), share(self.passed.1))
     }
 
-    /// Some of its answers pass, and some don't.
     fn is_flaky(&self) -> bool {
         let passed = (self.passed.0 + self.passed.1) as usize;
         passed > 0 && passed < self.baseline.len() + self.candidate.len()
     }
 }
 
-/// How much answers vary.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Noise {
     /// Pass rate in the baseline's arm, by weight.
@@ -89,7 +84,6 @@ pub struct Noise {
     pub between: Option<f64>,
     /// Cases of which some answers pass and some don't.
     pub flaky: u64,
-    /// Must-pass cases.
     pub critical: u64,
     /// Must-pass cases of which an answer failed.
     pub critical_failed: u64,
@@ -100,13 +94,9 @@ pub struct Noise {
 /// How often what was decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DecisionShares {
-    /// Resamples.
     pub runs: u32,
-    /// Share that promotes.
     pub promote: f64,
-    /// Share that blocks.
     pub block: f64,
-    /// Share that waits for more.
     pub inconclusive: f64,
 }
 
@@ -157,12 +147,10 @@ impl AaTest {
         AaTest { cases, units, kind, whole, estimand, rule, seed }
     }
 
-    /// How many cases there are.
     pub fn cases(&self) -> u64 {
         self.cases.len() as u64
     }
 
-    /// How much the answers vary.
     pub fn noise(&self) -> Noise {
         let cases = self.cases.len() as f64;
         let weights: f64 = self.cases.iter().map(|case| f64::from(case.weight)).sum();

@@ -6,7 +6,6 @@ use crate::domain::{ArmRate, Comparison, Difference, Method, Policy, RateSums, U
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{normal, proportions};
 
-/// Everything the reasons are taken from.
 pub(super) struct Evidence {
     pub(super) missing_against: Differences,
     pub(super) missing_for: Differences,
@@ -17,7 +16,6 @@ pub(super) struct Evidence {
     pub(super) candidate_rate: Option<ArmRate>,
 }
 
-/// The differences of a comparison's units.
 pub(super) fn differences(comparison: &Comparison, units: &Units) -> Differences {
     let kind = if comparison.clustered { UnitKind::Cluster } else { UnitKind::Case };
     Differences::of_units(units, comparison.parts, kind)

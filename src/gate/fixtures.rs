@@ -3,7 +3,6 @@
 use crate::domain::{Comparison, Counts, Estimand, Metric, PairCounts, Policy, RateSums, Tally, Unit, Units};
 use std::collections::BTreeMap;
 
-/// The default policy.
 pub(super) fn policy() -> Policy {
     Policy {
         margin: 0.05,
@@ -74,14 +73,12 @@ fn rate(passes: u64, cases: u64) -> RateSums {
     RateSums { passes, size: cases, squares: cases.into() }
 }
 
-/// Cases by the sum of their differences.
 pub(super) fn units(histogram: &BTreeMap<i64, u64>) -> Units {
     let mut units = Units::default();
     histogram.iter().for_each(|(d, cases)| units.add(Unit::case(1, *d), *cases));
     units
 }
 
-/// Cases by passing repeats.
 pub(super) fn passing(passes: &BTreeMap<u32, u64>) -> Units {
     units(&passes.iter().map(|(passes, cases)| (i64::from(*passes), *cases)).collect())
 }

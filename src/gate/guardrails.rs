@@ -43,7 +43,6 @@ pub(super) struct GuardrailFindings {
     pub(super) reasons: Vec<Reason>,
 }
 
-/// What there is to say of one metric.
 struct Finding {
     n: u64,
     baseline: Option<f64>,
@@ -82,7 +81,6 @@ pub(super) fn unanalyzed(policy: &Policy, comparison: &Comparison) -> Vec<Guardr
         .collect()
 }
 
-/// Judges every declared guardrail.
 pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> GuardrailFindings {
     let mut guardrails = unanalyzed(policy, comparison);
     let mut likely = vec![false; guardrails.len()];
@@ -216,7 +214,6 @@ fn paired_chance(sums: &PairSums, allowed: f64) -> f64 {
     student::above(t, n - 1.0).max(student::above(corrected, n - 1.0))
 }
 
-/// The 95th percentile of the latency.
 fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Finding {
     let LatencySums { cases, cold, p95, beyond, beyond_any } = sums;
     let (n, answers) = (*cases, *cases * u64::from(repeats));

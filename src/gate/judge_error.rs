@@ -33,7 +33,6 @@ pub fn youden_low(counts: &Agreement, z: f64) -> f64 {
     (counts.youden() - sensitivity.hypot(specificity)).max(-1.0)
 }
 
-/// What the gate makes of the judges.
 pub(super) struct JudgeEffect {
     /// The rules, as they read on the judges' scale.
     pub(super) policy: Policy,

@@ -15,9 +15,7 @@ use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 /// The errors that one look may use, one-sided.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Levels {
-    /// Of promoting.
     pub(super) promote: f64,
-    /// Of blocking.
     pub(super) block: f64,
     /// Share of wrongly blocked tags.
     slice_q: f64,

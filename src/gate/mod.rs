@@ -62,26 +62,20 @@ const IDS: usize = 20;
 pub struct RunContext<'a> {
     /// A decision was asked for; false with `--no-gate`.
     pub gated: bool,
-    /// Whether the whole run is here.
     pub whole_run: Completion,
     /// A must-pass case that failed was asked again; false where nobody can ask, as with recorded answers.
     pub confirms: bool,
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
-    /// The judges that decide cases, if any.
     pub judges: Option<&'a DecidingJudges>,
     /// What asks for less than it did, and was accepted by no one.
     pub weaker: &'a [PolicyChange],
-    /// Which look at the answers this is.
     pub look: &'a Look,
-    /// What earlier looks forbid.
     pub before: &'a LooksBefore,
 }
 
-/// The decision and its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GateDecision {
-    /// May it go live?
     pub decision: Decision,
     /// Never empty; the most important first.
     pub reasons: Vec<Reason>,
@@ -104,7 +98,6 @@ pub struct GateDecision {
     pub look_decision: Option<Decision>,
     /// Every tag with what the gate says of it.
     pub slices: Vec<Slice>,
-    /// The declared guardrails.
     pub guardrails: Vec<Guardrail>,
 }
 

@@ -19,7 +19,6 @@ const FAILURES: u32 = 2;
 /// Cases named in a message.
 const MAX_NAMED: usize = 3;
 
-/// How a must-pass case stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Every answer passes.
@@ -32,7 +31,6 @@ pub enum Standing {
     Fails,
 }
 
-/// Judges one case. With `confirms`, a case that failed is asked again.
 pub fn standing(attempts: Attempts, confirms: bool) -> Standing {
     let Attempts { planned, scored, failed } = attempts;
     let missing = planned.saturating_sub(scored);
@@ -137,7 +135,6 @@ fn all(comparison: &Comparison, confirms: bool, wanted: Standing) -> Vec<Group<'
     groups
 }
 
-/// How many cases stand so.
 pub(super) fn cases(comparison: &Comparison, confirms: bool, wanted: Standing) -> u64 {
     total(&all(comparison, confirms, wanted))
 }

@@ -43,7 +43,6 @@ const STEPS: usize = 40;
 /// How much the planned cases can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sizes {
-    /// Cases.
     pub cases: u64,
     /// Equally heavy cases that tell as much: (Σw)² / Σw², at most `cases`.
     pub weighed: f64,
@@ -51,7 +50,6 @@ pub struct Sizes {
     pub units: f64,
     /// How many of these there are.
     pub groups: u64,
-    /// Some cases are in clusters.
     pub clustered: bool,
 }
 
@@ -84,14 +82,12 @@ pub enum PowerEstimate {
         /// Cases with which a candidate whose outcomes are all those of the baseline is promoted; `None` without a margin, and
         /// where this plan has as many.
         fewest: Option<u64>,
-        /// Where the variation comes from.
         variance: VarianceSource,
         /// More cases help in more clusters only.
         clustered: bool,
     },
     /// The candidate alone, against a required pass rate.
     Alone {
-        /// The required rate.
         required: f64,
         /// The true rate from which it is promoted with a chance of 80%; `None` if even passing everything is too little.
         promoted_from: Option<f64>,
@@ -103,12 +99,7 @@ pub enum PowerEstimate {
     /// The judges are known to err too often, or are not the ones that were calibrated: nothing would be compared.
     Weak(String),
     /// All planned attempts together.
-    AllAttempts {
-        /// How many there are.
-        attempts: u32,
-        /// What they can decide.
-        estimate: Box<PowerEstimate>,
-    },
+    AllAttempts { attempts: u32, estimate: Box<PowerEstimate> },
 }
 
 /// What a plan can decide; `None` where there is nothing to decide: both arms ask the same, or neither a baseline nor a
@@ -143,7 +134,6 @@ pub fn estimate_power(
     })
 }
 
-/// A comparison that is planned.
 #[derive(Clone, Copy)]
 struct PlannedComparison<'a> {
     policy: &'a Policy,
@@ -176,7 +166,6 @@ impl<'a> PlannedComparison<'a> {
         }
     }
 
-    /// The units of the test.
     fn units(&self) -> f64 {
         match self.estimand {
             Estimand::Population => self.drawn,
@@ -244,12 +233,10 @@ impl<'a> PlannedComparison<'a> {
         }
     }
 
-    /// The chance that an equally good candidate is promoted.
     fn promotes(&self) -> f64 {
         self.chance(&self.model(0.0), -self.policy.margin, 1.0)
     }
 
-    /// The loss from which the candidate is blocked with a chance of 80%.
     fn detectable(&self) -> Option<f64> {
         let blocked = |loss: f64| self.chance(&self.model(loss), -self.policy.tolerance, -1.0) >= POWER;
         blocked(1.0).then(|| bisect(0.0, 1.0, blocked))
@@ -303,7 +290,6 @@ fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     high
 }
 
-/// Without a baseline.
 fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
     // Of the number of units the same is taken as in the verdict: whole ones.
     let n = sizes.units.floor();

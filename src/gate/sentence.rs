@@ -16,21 +16,16 @@ const MAX_NAMED: usize = 3;
 /// What the sentence tells of the run besides what was decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SentenceContext<'a> {
-    /// Name of the candidate.
     pub candidate: &'a str,
-    /// Name of the baseline, if there is one.
     pub baseline: Option<&'a str>,
-    /// A simulator answered.
     pub simulated: bool,
     /// Answers were recorded earlier.
     pub replayed: bool,
     /// Golden cases that were run, and all there are.
     pub cases: (u64, u64),
-    /// A promote may be acted on.
     pub promotable: bool,
 }
 
-/// The sentence of a verdict.
 pub fn sentence(
     context: &SentenceContext<'_>,
     policy: &Policy,

@@ -385,18 +385,9 @@ mod tests {
 
     fn case(number: usize, vars: &Value) -> Case {
         Case {
-            id: CaseId::new(number.to_string()),
-            suite: "suite".into(),
             place: Place::at("f", number as u32 + 1, 1),
-            tags: Vec::new(),
-            critical: false,
-            weight: crate::domain::WEIGHT,
-            cluster: None,
             vars: vars.as_object().unwrap().clone(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
+            ..Case::new(number.to_string())
         }
     }
 

@@ -140,24 +140,18 @@ fn short<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, Place, WEIGHT};
+    use crate::domain::Place;
     use proptest::prelude::*;
     use std::collections::HashMap;
 
     fn case(id: usize, tags: &[String], cluster: Option<&str>, critical: bool) -> Case {
         Case {
-            id: CaseId::new(id.to_string()),
             suite: "a".into(),
             place: Place::file("golden/a.jsonl"),
             tags: tags.to_vec(),
             critical,
-            weight: WEIGHT,
             cluster: cluster.map(Arc::from),
-            vars: serde_json::Map::new(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
+            ..Case::new(id.to_string())
         }
     }
 

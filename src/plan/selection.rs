@@ -144,23 +144,9 @@ impl Walk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CaseId, Place};
 
     fn case(id: &str, tags: &[&str]) -> Case {
-        Case {
-            id: CaseId::new(id),
-            suite: "s".into(),
-            place: Place::file("f"),
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            critical: false,
-            weight: crate::domain::WEIGHT,
-            cluster: None,
-            vars: serde_json::Map::new(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { tags: tags.iter().map(|tag| (*tag).to_owned()).collect(), ..Case::new(id) }
     }
 
     #[test]

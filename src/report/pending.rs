@@ -157,23 +157,9 @@ fn quoted(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::domain::Place;
-    use serde_json::Map;
 
     fn case(id: &str) -> Case {
-        Case {
-            id: CaseId::new(id),
-            suite: "returns".into(),
-            place: Place::at("golden/returns.yaml", 3, 3),
-            tags: Vec::new(),
-            critical: false,
-            weight: crate::domain::WEIGHT,
-            cluster: None,
-            vars: Map::new(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { suite: "returns".into(), place: Place::at("golden/returns.yaml", 3, 3), ..Case::new(id) }
     }
 
     fn proposal<'a>(case: &'a Case, approved: Option<&'a str>, text: &'a str) -> Proposal<'a> {

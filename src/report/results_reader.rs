@@ -3,10 +3,8 @@
 
 use super::results::{AnswerRecord, ErrorRecord, ResultRow};
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample,
-    WEIGHT,
+    Answer, Arm, ArmRow, Case, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample, WEIGHT,
 };
-use serde_json::Map;
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fs::File;
@@ -162,18 +160,13 @@ fn shorten(text: &str) -> String {
 /// The case, as far as a row describes it.
 fn case_of(row: &ResultRow<'_>, place: Place) -> Case {
     Case {
-        id: CaseId::new(&*row.case),
         suite: Arc::from(""),
         place,
         tags: row.tags.to_vec(),
         critical: row.critical,
         weight: row.weight.unwrap_or(WEIGHT),
         cluster: row.cluster.as_deref().map(Arc::from),
-        vars: Map::new(),
-        history: Vec::new(),
-        checks: Vec::new(),
-        labels: Vec::new(),
-        notes: None,
+        ..Case::new(&*row.case)
     }
 }
 

@@ -93,17 +93,7 @@ mod tests {
     use serde_json::json;
 
     fn judged(outcome: Outcome, checks: Vec<CheckResult>) -> ScoredSample {
-        ScoredSample {
-            repeat: 1,
-            outcome,
-            answer: None,
-            checks,
-            refused: None,
-            cost_usd: None,
-            attempts: 1,
-            waited_ms: None,
-            source: None,
-        }
+        ScoredSample { checks, attempts: 1, ..ScoredSample::new(1, outcome) }
     }
 
     fn check(name: Option<&str>, pass: Option<bool>, advisory: bool) -> CheckResult {

@@ -77,9 +77,7 @@ impl CheckRules for Rules {
 #[cfg(test)]
 pub(super) mod testing {
     use super::*;
-    use crate::domain::{
-        Answer, Case, CaseId, Command, Failure, FailureKind, Meaning, Place, Question, Replies, Score, Step,
-    };
+    use crate::domain::{Answer, Case, Command, Failure, FailureKind, Meaning, Place, Question, Replies, Score, Step};
     use crate::scoring::definition::{MatcherDef, Sample};
     use crate::scoring::matcher::{MatchInput, Matcher};
     use crate::scoring::matchers::snapshot::EXAMPLE_APPROVED;
@@ -98,20 +96,7 @@ pub(super) mod testing {
     /// A case with these checks, as a list.
     pub(in crate::scoring) fn case(checks: &Value) -> Case {
         let checks = checks.as_array().unwrap();
-        Case {
-            id: CaseId::new("case"),
-            suite: "suite".into(),
-            place: Place::file("golden.yaml"),
-            tags: Vec::new(),
-            critical: false,
-            weight: crate::domain::WEIGHT,
-            cluster: None,
-            vars: Map::new(),
-            history: Vec::new(),
-            checks: checks.iter().map(|written| CheckSpec::parse(written).unwrap()).collect(),
-            labels: Vec::new(),
-            notes: None,
-        }
+        Case { checks: checks.iter().map(|written| CheckSpec::parse(written).unwrap()).collect(), ..Case::new("case") }
     }
 
     /// The system instruction of every sample.

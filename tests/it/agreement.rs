@@ -59,7 +59,6 @@ fn kit_passes(kit: &Value, turn: usize) -> bool {
     metrics.values().all(|metric| metric[2][turn][1] == true)
 }
 
-/// Outcomes of cases, by the number of the answer.
 type Outcomes = BTreeMap<(String, u64), String>;
 
 /// Judges recorded answers, rows of `{case, repeat, text, ..}`.
@@ -88,7 +87,6 @@ fn judged(project: &Project, variable: &str, rows: &[Value], repeats: usize) -> 
     project.results().into_iter().map(outcome).collect()
 }
 
-/// What came of comparing evalsets.
 #[derive(Default)]
 struct Compared {
     turns: usize,
@@ -100,7 +98,6 @@ struct Compared {
     made_up_for: usize,
 }
 
-/// Compares an evalset turn by turn, and conversation by conversation.
 fn compare_evalset(set: &Value, compared: &mut Compared) {
     let project = Project::empty();
     let name = set["file"].as_str().unwrap();

@@ -35,7 +35,6 @@ fn eval(project: &Project, more: &str, variables: &[(&str, &str)]) -> Run {
     run
 }
 
-/// The outcome of a case's candidate and why, of its first repeat.
 fn outcome(project: &Project, case: &str) -> String {
     let results = project.results();
     let row = results.iter().find(|row| row["case"] == case && row["arm"] == "candidate").unwrap();
@@ -43,7 +42,6 @@ fn outcome(project: &Project, case: &str) -> String {
     format!("{}: {reason}", row["outcome"].as_str().unwrap())
 }
 
-/// The files in the folder of approved answers.
 fn files(project: &Project) -> Vec<String> {
     let Ok(entries) = fs::read_dir(project.file("golden/snapshots")) else {
         return Vec::new();

@@ -53,7 +53,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Files that still import each other in a circle, by top module or crate: only ever lowered.
 const CIRCLES_LEFT: &[(&str, usize)] = &[];
 
-/// Crates that only some modules may name.
 const MAY_NAME: &[(&str, &[&str])] = &[
     ("reqwest", &["provider"]),
     ("google_cloud_auth", &["provider/vertex"]),

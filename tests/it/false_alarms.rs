@@ -52,15 +52,11 @@ impl ArmSamples {
                 let said = said.unwrap();
                 assert!(matches!(said.outcome, Outcome::Scored(_)), "{}: {:?}", case.id, said.outcome);
                 ScoredSample {
-                    repeat: 1,
-                    outcome: said.outcome,
                     answer: Some(answer.clone()),
-                    checks: Vec::new(),
                     refused: said.refused,
-                    cost_usd: None,
                     attempts: 1,
-                    waited_ms: None,
                     source: Some(Source::Live),
+                    ..ScoredSample::new(1, said.outcome)
                 }
             })
             .collect();
@@ -82,7 +78,6 @@ impl ArmSamples {
     }
 }
 
-/// A case in both arms.
 #[derive(Clone)]
 struct CasePair {
     case: Case,
@@ -119,7 +114,6 @@ fn truth(all: &[CasePair]) -> f64 {
     all.iter().map(change).sum::<f64>() / all.len() as f64
 }
 
-/// Which cases a run asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cases {
     /// All of them, once.
@@ -128,7 +122,6 @@ enum Cases {
     Drawn,
 }
 
-/// Decisions of the runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Tally {
     promote: u64,
@@ -246,7 +239,6 @@ fn run(all: &[CasePair], slots: &mut [Slot], cases: Cases, seed: u64) -> Decisio
     decide(&policy, &comparing.finish(), &facts).decision
 }
 
-/// Runs with the seeds from 0 on.
 fn simulate(all: &[CasePair], cases: Cases, runs: u64) -> Tally {
     let seeds: Vec<u64> = (0..runs).collect();
     let some = |seeds: &[u64]| {

@@ -2,8 +2,8 @@
 
 use crate::support::project::Project;
 use promptgate::domain::{
-    Answer, ArmRow, Case, CaseId, CaseRow, Design, GuardStatus, Guardrails, Look, LooksBefore, Outcome, Place, Policy,
-    Score, ScoredSample, Source, Usage, WEIGHT,
+    Answer, ArmRow, Case, CaseRow, Design, GuardStatus, Guardrails, Look, LooksBefore, Outcome, Policy, Score,
+    ScoredSample, Source, Usage,
 };
 use promptgate::internals::compare::ComparisonBuilder;
 use promptgate::internals::gate::{Completion, RunContext, decide};
@@ -56,20 +56,7 @@ fn run(guardrails: Guardrails, cases: usize, mut case: impl FnMut() -> ([Took; 3
     for _ in 0..cases {
         let (blue, green) = case();
         comparing.add(&CaseRow {
-            case: Case {
-                id: CaseId::new("case"),
-                suite: "suite".into(),
-                place: Place::file("golden.yaml"),
-                tags: Vec::new(),
-                critical: false,
-                weight: WEIGHT,
-                cluster: None,
-                vars: Default::default(),
-                history: Vec::new(),
-                checks: Vec::new(),
-                labels: Vec::new(),
-                notes: None,
-            },
+            case: Case { ..Case::new("case") },
             baseline: Some(arm(&blue)),
             candidate: arm(&green),
         });

@@ -31,7 +31,6 @@ fn project(judge: &Fake, cases: usize, text: &str, check: &str) -> Project {
     project
 }
 
-/// What the judge was asked.
 fn asked(request: &Received) -> String {
     let body = request.json();
     body["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned()

@@ -58,7 +58,6 @@ fn says(pass: bool) -> Reply {
     Reply::answer(&json!({"reason": "because", "pass": pass}).to_string())
 }
 
-/// The number at the end of an answer.
 fn number(answer: &str) -> usize {
     answer.rsplit(' ').next().unwrap().parse().unwrap()
 }

@@ -131,7 +131,6 @@ impl Traces {
     }
 }
 
-/// All files below a folder.
 fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
@@ -146,7 +145,6 @@ fn body(value: &Value) -> String {
     value.to_string().replace(ESCAPED, &escaped)
 }
 
-/// Whatever a message may hold.
 fn message(begin: &str) -> String {
     format!("{begin} {ESCAPED} {}", loud(KEY))
 }
@@ -261,7 +259,6 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     .concat()
 }
 
-/// Replies to the cases of a run, in their order, each with the code of the error that its case ends with, if it does.
 type Script = Vec<(Option<&'static str>, Reply)>;
 
 /// Failures after which the run goes on.
@@ -341,7 +338,6 @@ fn bad_replies() -> Script {
     ]
 }
 
-/// Answers, good and bad ones.
 fn answers() -> Script {
     let reasons = [
         "STOP",
@@ -384,7 +380,6 @@ fn in_pieces(form: &str) -> String {
     pieces
 }
 
-/// Streamed replies.
 fn streams() -> Script {
     let unavailable = body(&error_value(503, "UNAVAILABLE", "x", &[]));
     let begun = event(&piece(&message("nine")));
@@ -454,7 +449,6 @@ fn scripted(script: Script) -> (Fake, Project, Vec<Option<&'static str>>) {
 
 const PLAIN: &str = "eval --prompt v2 --baseline none --no-gate --repeat 1 --retries 0 --timeout 60s";
 
-/// How much a run says.
 const VOICES: [&str; 3] = ["", "--quiet", "--color always"];
 
 fn planted() -> Vec<(&'static str, &'static str)> {

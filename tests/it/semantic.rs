@@ -32,7 +32,6 @@ fn project(settings: &str, cases: usize) -> Project {
     project
 }
 
-/// The texts of a request.
 fn texts(request: &Received) -> Vec<String> {
     let body = request.json();
     let requests = body["requests"].as_array().unwrap();

@@ -38,7 +38,6 @@ fn part(project: &Project, name: &str) -> Value {
     serde_json::from_str(&project.read(&format!("reports/{name}/verdict.json"))).unwrap()
 }
 
-/// Name, decision and whether it was chosen of each candidate.
 fn told(verdict: &Value) -> Vec<(String, String, bool)> {
     let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
     verdict["candidates"]

@@ -280,7 +280,6 @@ fn settings_that_vertex_does_not_know_are_named_before_anything_is_sent() {
         .assert_stderr("prompts/v2.prompt:2:10: Vertex AI has no generation setting `serviceTier`");
 }
 
-/// A chat completion with this text.
 fn completion(text: &str) -> Reply {
     Reply::json(
         200,

@@ -11,7 +11,6 @@ fn verify(project: &Project, more: &str) -> Run {
     project.run(&format!("verify --prompt v2 {more}"))
 }
 
-/// The verdict and the rows of a project, to be edited.
 struct Evidence {
     verdict: Value,
     rows: Vec<Value>,

@@ -5,8 +5,8 @@
 //! says so and ends.
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Metric,
-    Outcome, Place, Policy, Score, ScoredSample, Unit, Units, WEIGHT,
+    ArmRow, Case, CaseRow, Clusters, Comparison, Decision, Design, Estimand, Failure, FailureKind, Metric, Outcome,
+    Policy, Score, ScoredSample, Unit, Units,
 };
 use crate::domain::{Look, LooksBefore};
 use crate::gate::{Completion, GateDecision, RunContext, decide};
@@ -337,24 +337,7 @@ fn compare(rows: &[CaseRow], repeats: u32) -> Comparison {
 
 /// A row of one letter an answer: Pass, Fail, Transport error, Refused.
 fn row(id: &str, baseline: &[char], candidate: &[char]) -> CaseRow {
-    CaseRow {
-        case: Case {
-            id: CaseId::new(id),
-            suite: "suite".into(),
-            place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
-            tags: Vec::new(),
-            critical: false,
-            weight: WEIGHT,
-            cluster: None,
-            vars: Default::default(),
-            history: Vec::new(),
-            checks: Vec::new(),
-            labels: Vec::new(),
-            notes: None,
-        },
-        baseline: Some(arm(baseline)),
-        candidate: arm(candidate),
-    }
+    CaseRow { case: Case { ..Case::new(id) }, baseline: Some(arm(baseline)), candidate: arm(candidate) }
 }
 
 fn arm(letters: &[char]) -> ArmRow {

@@ -3,8 +3,8 @@
 
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Look, LooksBefore,
-    Metric, Outcome, Place, Policy, Score, ScoredSample, Units,
+    ArmRow, Case, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Look, LooksBefore, Metric,
+    Outcome, Policy, Score, ScoredSample, Units,
 };
 use crate::gate::{Completion, GateDecision, RunContext, decide};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
@@ -41,18 +41,11 @@ impl Run {
     fn row(&self, number: u32, group: &Group) -> CaseRow {
         CaseRow {
             case: Case {
-                id: CaseId::new(format!("case-{number}")),
-                suite: "suite".into(),
-                place: Place { file: "golden.yaml".into(), line: 1, column: 1 },
                 tags: group.tag.iter().map(|tag| (*tag).to_owned()).collect(),
                 critical: group.critical,
                 weight: group.weight,
                 cluster: (self.clusters > 0).then(|| (number % self.clusters).to_string().into()),
-                vars: Default::default(),
-                history: Vec::new(),
-                checks: Vec::new(),
-                labels: Vec::new(),
-                notes: None,
+                ..Case::new(format!("case-{number}"))
             },
             baseline: Some(arm(&group.baseline)),
             candidate: arm(&group.candidate),

@@ -5,8 +5,8 @@ use promptgate::domain::{
     DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail,
     InputDigests, Latency, Look, Method, Metric, ModelRecord, Outcome, PairCounts, Place, Policy, PolicyBase,
     PolicyChange, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, SampleSize, Score, ScoredSample,
-    Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict, WEIGHT, WaitTimes, Warning,
-    WarningCode, ZScores,
+    Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict, WaitTimes, Warning, WarningCode,
+    ZScores,
 };
 use serde_json::json;
 
@@ -268,18 +268,11 @@ pub(super) fn arm<const N: usize>(repeats: [ScoredSample; N]) -> ArmRow {
 pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate: ArmRow) -> CaseRow {
     CaseRow {
         case: Case {
-            id: CaseId::new(id),
             suite: suite.into(),
             place: Place::at(format!("golden/{suite}.yaml"), line, 3),
             tags: vec!["refunds".into()],
-            critical: false,
-            weight: WEIGHT,
-            cluster: None,
-            vars: serde_json::Map::new(),
-            history: vec![],
             checks: vec![CheckSpec::plain("contains", json!("30 days"))],
-            labels: Vec::new(),
-            notes: None,
+            ..Case::new(id)
         },
         baseline: Some(baseline),
         candidate,

@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-/// A job as it was created.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Job {
     pub(crate) name: String,
@@ -19,7 +18,6 @@ pub(crate) struct Job {
 }
 
 impl Job {
-    /// How many jobs came before it.
     pub(crate) fn number(&self) -> usize {
         self.name.trim_start_matches("batches/job").parse().unwrap()
     }
@@ -38,7 +36,6 @@ pub(crate) enum Twist {
 type Script = dyn Fn(&Received, &[Job]) -> Twist + Send + Sync;
 type Answers = dyn Fn(&Job, usize, &str) -> Value + Send + Sync;
 
-/// The service.
 pub(crate) struct BatchApi {
     pub(crate) fake: Fake,
     jobs: Arc<Mutex<Vec<Job>>>,
@@ -73,7 +70,6 @@ pub(crate) fn batch_api(
     BatchApi { fake, jobs, looked }
 }
 
-/// The result of an item that is answered with this text.
 pub(crate) fn answered(text: &str) -> Value {
     json!({"response": {
         "candidates": [{"content": {"parts": [{"text": text}], "role": "model"}, "finishReason": "STOP"}],
@@ -88,17 +84,14 @@ pub(crate) fn failed(code: u64, message: &str) -> Value {
 }
 
 impl BatchApi {
-    /// The jobs that were created.
     pub(crate) fn jobs(&self) -> Vec<Job> {
         self.jobs.lock().unwrap().clone()
     }
 
-    /// Waits until somebody has looked at a job.
     pub(crate) fn was_looked_at(&self) {
         self.looked.recv().unwrap();
     }
 
-    /// Requests by method and path.
     pub(crate) fn count(&self, method: &str, path: &str) -> usize {
         let requests = self.fake.requests();
         let hits = requests.iter().filter(|r| r.method == method && r.path.contains(path));

@@ -11,14 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Barrier, Notify, oneshot};
 
-/// A request as it came in.
 #[derive(Clone, Debug)]
 pub(crate) struct Received {
     /// How many requests came before it.
     pub(crate) number: usize,
-    /// `POST`.
     pub(crate) method: String,
-    /// Path and query.
     pub(crate) path: String,
     /// Names in lower case.
     pub(crate) headers: Vec<(String, String)>,
@@ -26,17 +23,14 @@ pub(crate) struct Received {
 }
 
 impl Received {
-    /// The value of a header; the name in lower case.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body's text.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body.
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a request has a json body")
     }
@@ -49,7 +43,6 @@ impl Received {
     }
 }
 
-/// What happens to a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Reply {
     /// Nothing happens before so many requests are there that wait for each other.
@@ -75,12 +68,10 @@ enum How {
 }
 
 impl Reply {
-    /// A status and a JSON body.
     pub(crate) fn json(status: u16, body: &Value) -> Reply {
         Reply::text(status, "application/json; charset=UTF-8", body.to_string())
     }
 
-    /// A status and any body.
     pub(crate) fn text(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Reply {
         Reply::how(How::Http {
             status,
@@ -89,7 +80,6 @@ impl Reply {
         })
     }
 
-    /// A complete answer with this text.
     pub(crate) fn answer(text: &str) -> Reply {
         Reply::json(
             200,
@@ -101,7 +91,6 @@ impl Reply {
         )
     }
 
-    /// An error as the service writes it.
     pub(crate) fn error(status: u16, name: &str, message: &str) -> Reply {
         Reply::json(status, &json!({"error": {"code": status, "message": message, "status": name}}))
     }
@@ -119,27 +108,22 @@ impl Reply {
         Reply::how(How::Stall(Vec::new()))
     }
 
-    /// Begins a proper answer, then holds the connection until the client goes.
     pub(crate) fn stall_mid_body() -> Reply {
         Reply::how(How::Stall(half_an_answer()))
     }
 
-    /// Writes these bytes, then holds the connection until the client goes.
     pub(crate) fn stall_after(bytes: impl Into<Vec<u8>>) -> Reply {
         Reply::how(How::Stall(bytes.into()))
     }
 
-    /// Begins a proper answer, then closes the connection.
     pub(crate) fn truncated() -> Reply {
         Reply::raw(half_an_answer())
     }
 
-    /// A body of so many bytes.
     pub(crate) fn huge(bytes: usize) -> Reply {
         Reply::how(How::Huge(bytes))
     }
 
-    /// Adds a header.
     pub(crate) fn header(mut self, name: &str, value: &str) -> Reply {
         match &mut self.how {
             How::Http { headers, .. } => headers.push((name.to_owned(), value.to_owned())),
@@ -164,7 +148,6 @@ fn half_an_answer() -> Vec<u8> {
         .to_vec()
 }
 
-/// The server.
 pub(crate) struct Fake {
     /// `http://127.0.0.1:PORT`
     pub(crate) url: String,
@@ -214,27 +197,22 @@ impl Fake {
         Fake::start(move |_| Reply::answer(text))
     }
 
-    /// How many requests came so far.
     pub(crate) fn count(&self) -> usize {
         self.seen.requests.lock().expect("no script panicked").len()
     }
 
-    /// All requests so far, in order of arrival.
     pub(crate) fn requests(&self) -> Vec<Received> {
         self.seen.requests.lock().expect("no script panicked").clone()
     }
 
-    /// The most requests that were in flight at one time.
     pub(crate) fn most_in_flight(&self) -> usize {
         self.seen.most_in_flight.load(Ordering::SeqCst)
     }
 
-    /// Waits until so many stalled clients have gone.
     pub(crate) async fn gone(&self, n: usize) {
         self.seen.until(|seen| seen.gone.load(Ordering::SeqCst) >= n).await;
     }
 
-    /// Waits until so many requests have arrived.
     pub(crate) async fn arrived(&self, n: usize) {
         self.seen.until(|seen| seen.requests.lock().expect("no script panicked").len() >= n).await;
     }

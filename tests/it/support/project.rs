@@ -99,7 +99,6 @@ impl Run {
         format!("exit: {}\n--- stdout\n{}--- stderr\n{}", self.code, self.stdout, self.stderr)
     }
 
-    /// Standard output as one JSON document.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {}", self.transcript()))
@@ -128,13 +127,11 @@ impl Run {
 const V1: &str = "---\nmodel: gemini-3.8-flash\n---\n{{role \"system\"}}The shop sells shoes. Say so if the text does not tell the answer.\n{{role \"user\"}}{{question}}\n";
 const V2: &str = "---\nmodel: gemini-3.8-flash\n---\n{{role \"system\"}}The shop sells shoes. The shop opens at nine in the morning. Say so if the text does not tell the answer.\n{{role \"user\"}}{{question}}\n";
 
-/// A project folder.
 pub(crate) struct Project {
     folder: TempDir,
 }
 
 impl Project {
-    /// An empty folder.
     pub(crate) fn empty() -> Project {
         Project { folder: tempfile::tempdir().unwrap() }
     }
@@ -173,12 +170,10 @@ impl Project {
         );
     }
 
-    /// Writes `golden/cases.jsonl`.
     pub(crate) fn write_cases(&self, cases: &[Value]) {
         self.write_rows("golden/cases.jsonl", cases);
     }
 
-    /// Writes a file of JSON lines.
     pub(crate) fn write_rows(&self, path: &str, rows: &[Value]) {
         self.write(path, rows.iter().map(|row| format!("{row}\n")).collect::<String>());
     }
@@ -190,30 +185,25 @@ impl Project {
         self.write_rows("answers.jsonl", &rows);
     }
 
-    /// The folder.
     pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A file's path.
     pub(crate) fn file(&self, path: &str) -> PathBuf {
         self.folder.path().join(path)
     }
 
-    /// Writes a file, creating its folders.
     pub(crate) fn write(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.file(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
     }
 
-    /// A file's text.
     #[track_caller]
     pub(crate) fn read(&self, path: &str) -> String {
         fs::read_to_string(self.file(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
     }
 
-    /// Replaces a text that stands in a file.
     #[track_caller]
     pub(crate) fn edit(&self, path: &str, from: &str, to: &str) {
         let text = self.read(path);
@@ -221,26 +211,22 @@ impl Project {
         self.write(path, text.replace(from, to));
     }
 
-    /// verdict.json.
     #[track_caller]
     pub(crate) fn verdict(&self) -> Value {
         serde_json::from_str(&self.read("reports/verdict.json")).unwrap()
     }
 
-    /// results.jsonl.
     #[track_caller]
     pub(crate) fn results(&self) -> Vec<Value> {
         self.rows("reports/results.jsonl")
     }
 
-    /// A file of JSON lines.
     #[track_caller]
     pub(crate) fn rows(&self, path: &str) -> Vec<Value> {
         let text = self.read(path);
         text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// The store's database.
     pub(crate) fn store(&self) -> rusqlite::Connection {
         rusqlite::Connection::open(self.file(".promptgate/store.sqlite")).unwrap()
     }
@@ -277,17 +263,14 @@ impl Project {
         command
     }
 
-    /// Runs the binary to its end.
     pub(crate) fn run(&self, arguments: &(impl Arguments + ?Sized)) -> Run {
         self.run_with(arguments, &[])
     }
 
-    /// Runs the binary to its end with [`KEY`].
     pub(crate) fn run_with_key(&self, arguments: &(impl Arguments + ?Sized)) -> Run {
         self.run_with(arguments, &[("GEMINI_API_KEY", KEY)])
     }
 
-    /// Runs the binary to its end with variables set.
     pub(crate) fn run_with(&self, arguments: &(impl Arguments + ?Sized), variables: &[(&str, &str)]) -> Run {
         let mut command = self.command(arguments);
         command.envs(variables.iter().copied());
@@ -306,7 +289,6 @@ impl Project {
         ))
     }
 
-    /// What a finished process left.
     pub(crate) fn finished(&self, output: Output) -> Run {
         let folder = self.path().to_string_lossy().into_owned();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap().replace(&folder, "[PROJECT]");

@@ -8,7 +8,6 @@ pub(crate) fn evaluate(project: &Project, options: &str) -> Run {
     evaluate_with(project, options, &[])
 }
 
-/// The same with variables set.
 pub(crate) fn evaluate_with(project: &Project, options: &str, variables: &[(&str, &str)]) -> Run {
     let service = Fake::start(|_| Reply::answer("It opens at nine."));
     let command = format!("eval --prompt v2 --target gemini --quiet --base-url {} {options}", service.url);

@@ -16,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 /// The key of all test runs; it must appear in no text that comes out of one.
 pub(crate) const KEY: &str = "AQ.test-key-that-must-not-leak";
 
-/// A prompt of one user turn.
 pub(crate) fn request(text: &str) -> Request {
     Request {
         model: "gemini-3.8-flash".to_owned(),
@@ -44,7 +43,6 @@ pub(crate) fn job(seq: u64, case: &str) -> Job {
     }
 }
 
-/// The target that talks to a server at `url`.
 pub(crate) fn gemini(url: &str) -> Gemini {
     Gemini::new(&settings(url)).expect("the settings are fine")
 }
@@ -73,7 +71,6 @@ pub(crate) fn limits() -> Limits {
     }
 }
 
-/// What came out of a run.
 #[derive(Debug)]
 pub(crate) struct Ran {
     pub(crate) end: RunSummary,
@@ -101,7 +98,6 @@ impl Ran {
         }
     }
 
-    /// Code and wait of every retry.
     pub(crate) fn retries(&self) -> Vec<(&str, Duration)> {
         let retrying = |event| match event {
             &Event::Retrying { ref code, wait } => Some((code.as_str(), wait)),
@@ -139,7 +135,6 @@ impl Progress for Events {
     }
 }
 
-/// Asks one job per case.
 pub(crate) async fn run_cases(target: Gemini, limits: Limits, cases: &[&str]) -> Ran {
     let jobs = cases.iter().enumerate().map(|(seq, case)| job(seq as u64, case)).collect();
     run_jobs(target, limits, jobs, CancellationToken::new()).await
