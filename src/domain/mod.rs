@@ -24,6 +24,8 @@ mod event;
 mod evidence;
 mod feature;
 mod finish;
+#[cfg(test)]
+pub mod fixtures;
 mod guards;
 mod history;
 mod job_result;

@@ -53,7 +53,7 @@ pub struct Tool {
 }
 
 /// A rendered prompt, independent of the service that will answer it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// The model asked for.
     pub model: String,

@@ -85,6 +85,22 @@ impl ProviderError {
         }
     }
 
+    /// A body that is no answer, for a reason in a sentence; worth another attempt.
+    pub(super) fn bad_body(message: impl Into<String>) -> ProviderError {
+        ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+    }
+
+    /// No request can be made for a model of this name, for a reason in a sentence.
+    pub(super) fn bad_model(message: String) -> ProviderError {
+        ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never)
+    }
+
+    /// Requests that were put aside on disk can't be read back: nothing was sent.
+    pub(crate) fn unreadable_spool(cause: std::io::Error) -> ProviderError {
+        let message = format!("the requests that were put aside can't be read: {cause}");
+        ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
+    }
+
     /// Says whom the delay concerns.
     #[must_use]
     pub fn reaching(mut self, reach: Reach) -> ProviderError {

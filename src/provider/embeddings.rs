@@ -1,8 +1,8 @@
 //! Embeddings, whoever makes them: a job holds many texts, one a content, and its answer is their vectors as a JSON array of
 //! arrays of numbers, in the order of the texts. `gemini/embed.rs` and `openai/embed.rs` know what that is on the wire.
 
-use super::api::{ProviderError, Retry};
-use crate::domain::{Answer, FailureKind, Finish, Job, Usage};
+use super::api::ProviderError;
+use crate::domain::{Answer, Finish, Job, Usage};
 
 /// Texts of one request; `batchEmbedContents` takes no more.
 const MOST_TEXTS: usize = 100;
@@ -36,11 +36,11 @@ pub fn requests<T>(texts: &[T], bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
 pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> Result<Answer, ProviderError> {
     let (got, texts) = (vectors.len(), job.request.contents.len());
     if got != texts {
-        return Err(broken(&format!("{got} embeddings came for {texts} texts")));
+        return Err(ProviderError::bad_body(format!("{got} embeddings came for {texts} texts")));
     }
     // One number has no direction: all such vectors would be alike.
     if vectors.iter().any(|vector| vector.len() < 2) {
-        return Err(broken("an embedding has fewer than two numbers"));
+        return Err(ProviderError::bad_body("an embedding has fewer than two numbers"));
     }
     let tokens = counted.unwrap_or_else(|| job.request.estimated_tokens());
     Ok(Answer {
@@ -50,11 +50,6 @@ pub(super) fn answer(job: &Job, vectors: &[Vec<f32>], counted: Option<u64>) -> R
         finish: Some(Finish::Complete),
         ..Answer::default()
     })
-}
-
-/// A body that holds no embeddings, for a reason in a sentence.
-pub(super) fn broken(message: &str) -> ProviderError {
-    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
 }
 
 #[cfg(test)]

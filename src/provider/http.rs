@@ -171,6 +171,11 @@ impl Reply {
         (200..300).contains(&self.status)
     }
 
+    /// What was read out of its body, with what only the exchange knows.
+    pub(super) fn complete(&self, answer: Answer) -> Answer {
+        Answer { latency_ms: self.latency_ms, simulated: self.is_simulated(), ..answer }
+    }
+
     /// The text of a header.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()

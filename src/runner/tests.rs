@@ -1,9 +1,8 @@
 //! The loop against a scripted target, in virtual time: delays are asserted to the millisecond and nothing sleeps.
 
 use super::*;
-use crate::domain::{Answer, Arm, CaseId, Event, FailureKind, JobResult, JobTurn, Request, Source};
+use crate::domain::{Answer, Event, FailureKind, JobResult, JobTurn, Source, fixtures};
 use crate::provider::{ProviderError, Reach, Retry};
-use serde_json::Map;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -163,43 +162,13 @@ impl Ran {
     /// The waits that were announced, in milliseconds.
     fn waits(&self) -> Vec<u128> {
         let events = self.events.0.lock().unwrap();
-        let wait = |event: &Event| match event {
-            Event::Retrying { wait, .. } => Some(wait.as_millis()),
-            Event::Planned { .. }
-            | Event::Reused
-            | Event::Answered { .. }
-            | Event::Batched { .. }
-            | Event::Held { .. }
-            | Event::Paced { .. }
-            | Event::Failed { .. }
-            | Event::Note { .. }
-            | Event::Stopping { .. }
-            | Event::Done => None,
-        };
+        let wait = |event: &Event| if let Event::Retrying { wait, .. } = event { Some(wait.as_millis()) } else { None };
         events.iter().filter_map(wait).collect()
     }
 }
 
 fn job(seq: u64) -> Job {
-    let request = Request {
-        model: "m".to_owned(),
-        system: Vec::new(),
-        contents: Vec::new(),
-        config: Map::new(),
-        json_output: false,
-        output_schema: None,
-        tools: Vec::new(),
-    };
-    Job {
-        seq,
-        case: CaseId::new(format!("c{seq}")),
-        arm: Arm::Candidate,
-        repeat: 1,
-        request: Arc::new(request),
-        body: Arc::from(&b"{}"[..]),
-        later: Vec::new(),
-        key: [seq as u8; 32],
-    }
+    Job { seq, key: [seq as u8; 32], ..fixtures::job(&format!("c{seq}")) }
 }
 
 /// Echoes the body of each turn; the second turn fails the first time.
@@ -262,7 +231,16 @@ fn jobs(n: u64) -> mpsc::Receiver<Job> {
 }
 
 fn one_at_a_time() -> Limits {
-    Limits { concurrency: 1, ..Limits::default() }
+    at_once(1)
+}
+
+fn at_once(concurrency: usize) -> Limits {
+    Limits { concurrency, ..Limits::default() }
+}
+
+/// Repeats without a pause of its own choice.
+fn without_backoff(limits: Limits) -> Limits {
+    Limits { retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() }, ..limits }
 }
 
 async fn ran(n: u64, target: Scripted, limits: Limits) -> Ran {
@@ -287,8 +265,7 @@ async fn ran_with(n: u64, target: Scripted, limits: Limits, keep: Memory, cancel
 
 #[tokio::test(start_paused = true)]
 async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
-    let limits = Limits { concurrency: 4, ..Limits::default() };
-    let ran = ran(10, Scripted::new(vec![Step::Answer(100)], []), limits).await;
+    let ran = ran(10, Scripted::new(vec![Step::Answer(100)], []), at_once(4)).await;
     assert_eq!(ran.end.ended, StopReason::Complete);
     assert_eq!((ran.end.requests, ran.end.retries, ran.end.cost_usd), (10, 0, Some(2.5)));
     assert_eq!(ran.arrivals().len(), 10);
@@ -299,8 +276,7 @@ async fn every_job_arrives_once_and_no_more_than_the_permits_are_in_flight() {
 
 #[tokio::test(start_paused = true)]
 async fn no_jobs_and_no_concurrency_still_end() {
-    let limits = Limits { concurrency: 0, ..Limits::default() };
-    let ran = ran(0, Scripted::new(vec![Step::Answer(0)], []), limits).await;
+    let ran = ran(0, Scripted::new(vec![Step::Answer(0)], []), at_once(0)).await;
     assert_eq!((ran.end.ended, ran.end.cost_usd), (StopReason::Complete, Some(0.0)));
 }
 
@@ -347,11 +323,7 @@ async fn waiting_is_no_part_of_the_last_attempt() {
 
 #[tokio::test(start_paused = true)]
 async fn a_told_delay_holds_everyone_and_a_success_does_not_erase_it() {
-    let limits = Limits {
-        concurrency: 2,
-        retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() },
-        ..Limits::default()
-    };
+    let limits = without_backoff(at_once(2));
     let slow_down = Step::FailLate(5, Retry::After(Duration::from_secs(44)));
     // c1 is in flight when c0 is told to wait, and succeeds; c2 and c3 must wait nevertheless.
     let target = Scripted::new(vec![Step::Answer(10)], [("c0", vec![slow_down, Step::Answer(10)])]);
@@ -376,10 +348,8 @@ async fn every_consequence_leads_to_its_decision() {
         (Retry::KeyRefused, false, 1, false, 0),
         (Retry::QuotaSpent, false, 1, false, 0),
     ] {
-        let limits =
-            Limits { retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() }, ..one_at_a_time() };
         let script = vec![Step::Fail(retry), Step::Answer(0)];
-        let ran = ran(1, Scripted::new(script, []), limits).await;
+        let ran = ran(1, Scripted::new(script, []), without_backoff(one_at_a_time())).await;
         assert_eq!(ran.arrivals(), [("c0".to_owned(), ok, requests)], "{retry:?}");
         assert_eq!(ran.end.ended == StopReason::Complete, complete, "{retry:?}");
         assert_eq!(ran.millis, millis, "{retry:?}");
@@ -403,11 +373,7 @@ async fn a_delay_holds_those_whom_it_concerns() {
         (Reach::Requests, [0, 0, 9000, 9000], 1),
         (Reach::Tokens, [0, 0, 9000, 9000], 1),
     ] {
-        let limits = Limits {
-            concurrency: 2,
-            retry: RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() },
-            ..Limits::default()
-        };
+        let limits = without_backoff(at_once(2));
         let told = vec![Step::Told(9, reach), Step::Answer(10)];
         let ran = ran(3, Scripted::new(vec![Step::Answer(10)], [("c0", told)]), limits).await;
         let mut asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
@@ -421,29 +387,14 @@ async fn a_delay_holds_those_whom_it_concerns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lowered_pace_is_told_and_recovers() {
-    let limits = Limits { concurrency: 8, ..Limits::default() };
     let told = || vec![Step::Told(2, Reach::Requests), Step::Answer(10)];
     let target =
         Scripted::new(vec![Step::Answer(10)], [("c0", told()), ("c1", told()), ("c2", told()), ("c3", told())]);
-    let ran = ran(200, target, limits).await;
+    let ran = ran(200, target, at_once(8)).await;
     assert_eq!(ran.arrivals().len(), 200);
     let events = ran.events.0.lock().unwrap();
-    let paces: Vec<Option<usize>> = events
-        .iter()
-        .filter_map(|event| match event {
-            Event::Paced { at_once, .. } => Some(*at_once),
-            Event::Planned { .. }
-            | Event::Reused
-            | Event::Answered { .. }
-            | Event::Retrying { .. }
-            | Event::Batched { .. }
-            | Event::Held { .. }
-            | Event::Failed { .. }
-            | Event::Note { .. }
-            | Event::Stopping { .. }
-            | Event::Done => None,
-        })
-        .collect();
+    let pace = |event: &Event| if let Event::Paced { at_once, .. } = event { Some(*at_once) } else { None };
+    let paces: Vec<Option<usize>> = events.iter().filter_map(pace).collect();
     // Four of eight were refused: a quarter less, then one by one up to all again.
     assert_eq!(paces, [Some(6), Some(7), None]);
 }
@@ -496,10 +447,9 @@ async fn what_cannot_help_is_not_repeated_and_does_not_stop_the_others() {
 #[tokio::test(start_paused = true)]
 async fn a_refused_key_and_a_spent_quota_stop_the_run() {
     for retry in [Retry::KeyRefused, Retry::QuotaSpent] {
-        let limits = Limits { concurrency: 2, ..Limits::default() };
         // c0 is in flight when c1 is refused: it finishes.
         let target = Scripted::new(vec![Step::Fail(retry)], [("c0", vec![Step::Answer(1000)])]);
-        let ran = ran(100, target, limits).await;
+        let ran = ran(100, target, at_once(2)).await;
         assert!(matches!(&ran.end.ended, StopReason::Stopped(failure) if failure.code == "scripted"), "{:?}", ran.end);
         assert_eq!(ran.arrivals(), [("c0".to_owned(), true, 1), ("c1".to_owned(), false, 1)]);
         assert_eq!(ran.end.requests, 2);
@@ -508,10 +458,9 @@ async fn a_refused_key_and_a_spent_quota_stop_the_run() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_those_who_wait_with_what_they_know() {
-    let limits = Limits { concurrency: 2, ..Limits::default() };
     let wait = vec![Step::Fail(Retry::After(Duration::from_secs(200)))];
     let target = Scripted::new(vec![Step::Fail(Retry::KeyRefused)], [("c0", wait), ("c1", vec![Step::Answer(50)])]);
-    let ran = ran(9, target, limits).await;
+    let ran = ran(9, target, at_once(2)).await;
     // c2 waits for the limiter, so the refusal comes after 200 s; c0 was due then too, plus its jitter.
     assert!((200_000..202_000).contains(&ran.millis), "{}", ran.millis);
     assert!(matches!(ran.end.ended, StopReason::Stopped(_)));
@@ -605,9 +554,8 @@ async fn cancelling_ends_every_kind_of_wait() {
 #[tokio::test(start_paused = true)]
 async fn a_store_that_fails_ends_the_run() {
     let keep = Memory { full_at: Some(2), ..Memory::default() };
-    let limits = Limits { concurrency: 2, ..Limits::default() };
     let target = Scripted::new(vec![Step::Answer(10)], [("c1", vec![Step::Answer(3_600_000)])]);
-    let ran = ran_with(50, target, limits, keep, CancellationToken::new()).await;
+    let ran = ran_with(50, target, at_once(2), keep, CancellationToken::new()).await;
     assert_eq!(ran.end.ended, StopReason::StoreFailed("the disk is full".to_owned()));
     assert_eq!(ran.arrivals().len(), 2);
     assert_eq!(ran.millis, 30);
@@ -635,14 +583,8 @@ async fn recorded_answers_are_neither_paced_nor_counted() {
     assert_eq!(ran.end.ended, StopReason::Complete);
     assert_eq!((ran.end.requests, ran.end.cost_usd, ran.millis), (0, Some(0.0), 0));
     assert_eq!(ran.arrivals()[1], ("c1".to_owned(), false, 0));
-    assert!(
-        ran.keep
-            .arrivals
-            .lock()
-            .unwrap()
-            .iter()
-            .all(|arrival| arrival.source == Source::Recorded && arrival.waited_ms.is_none())
-    );
+    let arrivals = ran.keep.arrivals.lock().unwrap();
+    assert!(arrivals.iter().all(|arrival| arrival.source == Source::Recorded && arrival.waited_ms.is_none()));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! What is remembered of runs: once for each answer, whatever happens to it, and bounded.
 
+use super::tests::{opened, planned};
 use super::*;
 use crate::domain::{
     AnswerOutcome, Arm, CaseId, CaseOutcomes, Counts, OutcomeCode, Passes, Reliability, RunConclusion, RunFacts,
@@ -7,12 +8,6 @@ use crate::domain::{
 };
 
 const REPEATS: u32 = 2;
-
-fn store() -> (tempfile::TempDir, Store) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
-    (folder, store)
-}
 
 fn facts(cases: u64) -> RunFacts {
     RunFacts {
@@ -51,27 +46,19 @@ fn concluded() -> RunConclusion {
 
 /// Starts a run with a subject for the candidate and one for the baseline.
 fn begin(store: &Store, cases: u64, candidate: u8, baseline: Option<u8>) -> OpenRun {
-    let run = store
-        .begin(&RunPlan {
-            plan: [9; 32],
-            candidate: "v2".to_owned(),
-            baseline: baseline.map(|_| "v1".to_owned()),
-            target: "t".to_owned(),
-            answers: 3,
-        })
-        .unwrap();
+    let run = store.begin(&RunPlan { baseline: baseline.map(|_| "v1".to_owned()), ..planned() }).unwrap();
     let subject = |number: u8| Subject([number; 32]);
     store.describe(run.id, &facts(cases), subject(candidate), baseline.map(subject)).unwrap();
     run
 }
 
 /// An answer of a run as it stands in `results`, so that the outcome finds it.
-fn answered(store: &Store, run: RunId, seq: u64, answer: i64) {
+pub(super) fn answered(store: &Store, run: RunId, seq: u64, answer: impl Into<Option<i64>>) {
     store
         .connection
         .execute(
             "INSERT INTO results (run, seq, answer, source, attempts, arm, repeat) VALUES (?1, ?2, ?3, 'live', 1, 'candidate', 1)",
-            params![run.0, seq as i64, answer],
+            params![run.0, seq as i64, answer.into()],
         )
         .unwrap();
 }
@@ -104,10 +91,10 @@ fn note(store: &Store, run: &OpenRun, digest: u8, answers: &[(i64, OutcomeCode)]
     for (repeat, (answer, _)) in answers.iter().enumerate() {
         answered(store, run.id, seq(repeat), *answer);
     }
-    let answers = answers.iter().enumerate();
-    let answers = answers
-        .map(|(repeat, (_, mark))| marked(Arm::Candidate, repeat as u32 + 1, Some(seq(repeat)), *mark))
-        .collect();
+    let outcome = |(repeat, (_, mark)): (usize, &(i64, OutcomeCode))| {
+        marked(Arm::Candidate, repeat as u32 + 1, Some(seq(repeat)), *mark)
+    };
+    let answers = answers.iter().enumerate().map(outcome).collect();
     store.note_outcomes(run.id, &[case(&format!("case-{digest}"), digest, answers)]).unwrap();
 }
 
@@ -117,7 +104,7 @@ fn rows(store: &Store) -> i64 {
 
 #[test]
 fn a_run_is_remembered_from_its_start_to_its_decision() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let run = begin(&store, 3, 2, None);
     let before = store.recall(run.id.0).unwrap().unwrap();
     assert_eq!((before.facts, before.concluded, before.ended), (Some(facts(3)), None, None));
@@ -139,7 +126,7 @@ fn a_run_is_remembered_from_its_start_to_its_decision() {
 
 #[test]
 fn a_run_of_an_older_version_has_no_facts() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     store.connection.execute("INSERT INTO runs VALUES (7, x'09', 'v2', NULL, 't', 3, 5, 6, 'complete')", []).unwrap();
     let expected = RunRecord {
         run: 7,
@@ -159,7 +146,7 @@ fn a_run_of_an_older_version_has_no_facts() {
 
 #[test]
 fn what_can_t_be_read_is_an_error() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let run = begin(&store, 3, 2, None);
     store.connection.execute("UPDATE facts SET concluded = '{}'", []).unwrap();
     assert!(store.recall(run.id.0).unwrap_err().message().contains("unreadable value"));
@@ -184,18 +171,17 @@ fn every_mark_has_a_number_and_comes_back_as_the_same_outcome() {
 
 #[test]
 fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let (first, second) = (begin(&store, 2, 2, None), begin(&store, 2, 3, None));
     note(&store, &first, 1, &[(11, OutcomeCode::Pass), (12, OutcomeCode::Fail)]);
     note(&store, &first, 2, &[(13, OutcomeCode::Pass)]);
     note(&store, &second, 1, &[(21, OutcomeCode::Pass), (22, OutcomeCode::Pass)]);
     // Noted again, as by a resumed run: replaced.
-    store
-        .note_outcomes(second.id, &[case("case-1", 1, vec![marked(Arm::Candidate, 2, None, OutcomeCode::Refused)])])
-        .unwrap();
-    store
-        .note_outcomes(second.id, &[case("case-1", 1, vec![marked(Arm::Baseline, 1, None, OutcomeCode::Fail)])])
-        .unwrap();
+    for again in
+        [marked(Arm::Candidate, 2, None, OutcomeCode::Refused), marked(Arm::Baseline, 1, None, OutcomeCode::Fail)]
+    {
+        store.note_outcomes(second.id, &[case("case-1", 1, vec![again])]).unwrap();
+    }
     let mut seen = Vec::new();
     store
         .side_by_side(first.id.0, second.id.0, &mut |case, other| {
@@ -226,7 +212,7 @@ fn outcomes_of_two_runs_come_side_by_side_with_their_answers() {
 
 #[test]
 fn cases_that_differ_are_told_by_kind() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let (first, second) = (begin(&store, 2, 2, None), begin(&store, 2, 3, None));
     let pass = |id: &str, digest| case(id, digest, vec![marked(Arm::Candidate, 1, None, OutcomeCode::Pass)]);
     let many: Vec<CaseOutcomes> = (0..12).map(|i| pass(&format!("old-{i:02}"), 100 + i)).collect();
@@ -248,7 +234,7 @@ fn history(judged: u32, passed: u32) -> Passes {
 #[test]
 fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
     use OutcomeCode::{Error, Fail, Pass};
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let first = begin(&store, 4, 2, None);
     note(&store, &first, 1, &[(1, Pass), (2, Pass)]);
     note(&store, &first, 2, &[(3, Pass), (4, Fail)]);
@@ -271,32 +257,20 @@ fn flaky_cases_are_found_in_a_run_and_over_runs_each_answer_counting_once() {
         let cases: Vec<_> = flaky.cases.into_iter().map(|c| (c.case, c.baseline, c.candidate)).collect();
         (flaky.flaky, cases)
     };
-    assert_eq!(
-        found(&second, true, 10),
-        (
-            2,
-            vec![
-                ("case-1".to_owned(), None, candidate(history(2, 0), history(4, 2))),
-                ("case-2".to_owned(), None, candidate(history(2, 1), history(2, 1))),
-            ]
-        )
-    );
-    assert_eq!(
-        found(&second, false, 10),
-        (1, vec![("case-2".to_owned(), None, candidate(history(2, 1), history(2, 1)))])
-    );
+    let one = ("case-1".to_owned(), None, candidate(history(2, 0), history(4, 2)));
+    let two = ("case-2".to_owned(), None, candidate(history(2, 1), history(2, 1)));
+    assert_eq!(found(&second, true, 10), (2, vec![one, two.clone()]));
+    assert_eq!(found(&second, false, 10), (1, vec![two]));
     assert_eq!(found(&second, true, 1).1.len(), 1);
     assert_eq!(found(&second, true, 1).0, 2, "the bound hides no number");
     // Cases that a run did not ask are none of its own.
-    assert_eq!(
-        found(&third, true, 10),
-        (1, vec![("case-1".to_owned(), None, candidate(history(2, 0), history(6, 2)))])
-    );
+    let one = ("case-1".to_owned(), None, candidate(history(2, 0), history(6, 2)));
+    assert_eq!(found(&third, true, 10), (1, vec![one]));
 }
 
 #[test]
 fn a_prompt_has_one_history_in_either_arm() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let green = begin(&store, 1, 2, Some(1));
     note(&store, &green, 1, &[(1, OutcomeCode::Fail), (2, OutcomeCode::Pass)]);
     // Now it is the baseline.
@@ -319,7 +293,7 @@ fn a_prompt_has_one_history_in_either_arm() {
 
 #[test]
 fn answers_beyond_the_plan_say_nothing_of_flakiness() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let run = begin(&store, 1, 2, None);
     note(&store, &run, 1, &[(1, OutcomeCode::Pass), (2, OutcomeCode::Pass), (3, OutcomeCode::Fail)]);
     assert_eq!(store.flaky(run.id.0, true, 10).unwrap().flaky, 0);
@@ -327,7 +301,7 @@ fn answers_beyond_the_plan_say_nothing_of_flakiness() {
 
 #[test]
 fn outcomes_of_the_newest_runs_are_kept_and_always_those_of_the_newest() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let runs: Vec<OpenRun> = (0..4)
         .map(|_| {
             let run = begin(&store, 10, 2, None);
@@ -350,7 +324,7 @@ fn outcomes_of_the_newest_runs_are_kept_and_always_those_of_the_newest() {
 
 #[test]
 fn the_time_between_answers_is_that_of_both_runs() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let (first, second) = (begin(&store, 1, 2, None), begin(&store, 1, 3, None));
     assert_eq!(store.asked_between(first.id.0, second.id.0).unwrap(), None);
     for (row, at) in [(1, 500), (2, 100), (3, 900)] {
@@ -371,7 +345,7 @@ fn the_time_between_answers_is_that_of_both_runs() {
 /// Of two planned answers to each of 20 cases one fails: a variance of 1/2 within a case. Own scores are all alike.
 #[test]
 fn how_much_answers_vary_is_known_of_enough_decided_runs() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let subject = Subject([2; 32]);
     let noise = |own_scores| store.noise(subject, 20, own_scores).unwrap();
     let run = begin(&store, 20, 2, None);
@@ -412,7 +386,7 @@ fn how_much_answers_vary_is_known_of_enough_decided_runs() {
 
 #[test]
 fn a_few_cases_tell_nothing_of_how_much_answers_vary() {
-    let (_folder, store) = store();
+    let (_folder, store) = opened();
     let run = begin(&store, 19, 2, None);
     for digest in 1..=19u8 {
         let at = i64::from(digest) * 10;

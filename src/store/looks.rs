@@ -142,29 +142,18 @@ impl FromSql for Decision {
 
 #[cfg(test)]
 mod tests {
+    use super::super::history_tests::answered;
+    use super::super::tests::{opened, planned};
     use super::*;
-    use crate::store::RunPlan;
-
-    fn store(folder: &tempfile::TempDir) -> Store {
-        Store::open(folder.path()).unwrap()
-    }
 
     fn begin(store: &Store) -> RunId {
-        let planned =
-            RunPlan { plan: [9; 32], candidate: "v2".to_owned(), baseline: None, target: "t".to_owned(), answers: 3 };
-        store.begin(&planned).unwrap().id
+        store.begin(&planned()).unwrap().id
     }
 
     /// The answers of a run, by position.
     fn answers(store: &Store, run: RunId, answers: &[Option<i64>]) {
-        for (seq, answer) in answers.iter().enumerate() {
-            store
-                .connection
-                .execute(
-                    "INSERT INTO results (run, seq, answer, source, attempts, arm, repeat) VALUES (?1, ?2, ?3, 'live', 1, 'candidate', 1)",
-                    params![run.0, seq as i64, answer],
-                )
-                .unwrap();
+        for (seq, answer) in (0..).zip(answers) {
+            answered(store, run, seq, *answer);
         }
     }
 
@@ -184,8 +173,7 @@ mod tests {
 
     #[test]
     fn looks_of_a_series_are_kept_by_attempt_and_those_of_others_are_known() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
+        let (_folder, store) = opened();
         let series = Series { key: [1; 32], same: [1; 32] };
         let fresh = Series { key: [2; 32], same: [1; 32] };
         assert_eq!(store.looks(&series).unwrap(), []);
@@ -203,8 +191,7 @@ mod tests {
 
     #[test]
     fn answers_beyond_a_look_that_was_decided_early_are_other_answers() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
+        let (_folder, store) = opened();
         let (early, same, further) = (begin(&store), begin(&store), begin(&store));
         answers(&store, early, &[Some(1), Some(2)]);
         answers(&store, same, &[Some(1), Some(2)]);
@@ -215,8 +202,7 @@ mod tests {
 
     #[test]
     fn answers_are_compared_where_they_stand_in_each_plan() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = store(&folder);
+        let (_folder, store) = opened();
         // Two cases and two arms: one repeat each, and then two.
         let (before, now) = (begin(&store), begin(&store));
         answers(&store, before, &[Some(1), Some(2), Some(3), None]);

@@ -1,32 +1,10 @@
 //! What the store promises: one row per answer, the newest reusable one by key, results in order, nothing of others touched.
 
 use super::*;
-use crate::domain::{AnswerSink, Arm, CaseId, FailureKind, Job, JobResult, Request, RequestMeta};
-use std::sync::Arc;
-
-fn request() -> Request {
-    Request {
-        model: "m".to_owned(),
-        system: Vec::new(),
-        contents: Vec::new(),
-        config: serde_json::Map::new(),
-        json_output: false,
-        output_schema: None,
-        tools: Vec::new(),
-    }
-}
+use crate::domain::{AnswerSink, Arm, FailureKind, Job, JobResult, RequestMeta, fixtures};
 
 fn job(seq: u64, key: u8) -> Job {
-    Job {
-        seq,
-        case: CaseId::new(format!("case-{seq}")),
-        arm: Arm::Candidate,
-        repeat: 1,
-        request: Arc::new(request()),
-        body: Arc::from(&b"body"[..]),
-        later: Vec::new(),
-        key: [key; 32],
-    }
+    Job { seq, key: [key; 32], ..fixtures::job(&format!("case-{seq}")) }
 }
 
 fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
@@ -42,7 +20,26 @@ fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
     }
 }
 
-fn planned() -> RunPlan {
+pub(super) fn opened() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+/// Keeps arrivals of a run, or reuses earlier answers, and waits until they are committed.
+fn written(store: &Store, run: RunId, reusable: bool, write: impl FnOnce(&Writer)) {
+    let writer = store.writer(run, ["t"; 2], reusable).unwrap();
+    write(&writer);
+    writer.finish().unwrap();
+}
+
+fn kept(store: &Store, run: RunId, reusable: bool, arrivals: impl IntoIterator<Item = JobResult>) {
+    written(store, run, reusable, |writer| {
+        arrivals.into_iter().for_each(|arrival| block_on(writer.keep(arrival)).unwrap());
+    });
+}
+
+pub(super) fn planned() -> RunPlan {
     RunPlan { plan: [9; 32], candidate: "v2".to_owned(), baseline: None, target: "t".to_owned(), answers: 3 }
 }
 
@@ -60,16 +57,10 @@ fn texts(store: &Store, run: RunId) -> Vec<(u64, String)> {
 
 #[test]
 fn kept_answers_are_read_back_in_plan_order() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (_folder, store) = opened();
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
-    block_on(async {
-        writer.keep(arrival(2, 2, Ok("two"))).await.unwrap();
-        writer.keep(arrival(0, 0, Ok("zero"))).await.unwrap();
-        writer.keep(arrival(1, 1, Err("http_503"))).await.unwrap();
-    });
-    writer.finish().unwrap();
+    let arrivals = [arrival(2, 2, Ok("two")), arrival(0, 0, Ok("zero")), arrival(1, 1, Err("http_503"))];
+    kept(&store, run.id, true, arrivals);
     assert_eq!(texts(&store, run.id), [(0, "zero".into()), (1, "http_503".into()), (2, "two".into())]);
     let row = &store.results(run.id, 2, 3).unwrap()[0];
     assert_eq!((row.attempts, row.waited_ms, row.source), (2, Some(40), Source::Live));
@@ -78,14 +69,9 @@ fn kept_answers_are_read_back_in_plan_order() {
 
 #[test]
 fn the_newest_reusable_answer_is_found_by_its_key() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (_folder, store) = opened();
     let run = store.begin(&planned()).unwrap();
-    let once = |reusable, key, text| {
-        let writer = store.writer(run.id, ["t"; 2], reusable).unwrap();
-        block_on(writer.keep(arrival(0, key, Ok(text)))).unwrap();
-        writer.finish().unwrap();
-    };
+    let once = |reusable, key, text| kept(&store, run.id, reusable, [arrival(0, key, Ok(text))]);
     once(true, 1, "old");
     once(true, 1, "new");
     once(false, 1, "recorded");
@@ -94,17 +80,14 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     let cached = store.cached(&first).unwrap().unwrap();
     assert_eq!(store.cached(&job(0, 2)).unwrap(), None);
     let other = store.begin(&planned()).unwrap();
-    let writer = store.writer(other.id, ["t"; 2], true).unwrap();
-    writer.reuse(&Job { seq: 5, ..first }, cached).unwrap();
-    writer.finish().unwrap();
+    written(&store, other.id, true, |writer| writer.reuse(&Job { seq: 5, ..first }, cached).unwrap());
     assert_eq!(texts(&store, other.id), [(5, "new".into())]);
     assert_eq!(store.results(other.id, 5, 6).unwrap()[0].source, Source::Cache);
 }
 
 #[test]
 fn a_run_is_resumed_only_while_it_is_unfinished_and_nobody_works_on_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (folder, store) = opened();
     assert!(store.resume(&[9; 32]).unwrap().is_none());
     let run = store.begin(&planned()).unwrap();
     let id = run.id;
@@ -154,25 +137,19 @@ fn a_store_of_another_version_is_refused_and_left_alone() {
 
 #[test]
 fn a_reused_answer_tells_what_it_took_when_it_was_asked_for() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (_folder, store) = opened();
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
-    block_on(writer.keep(arrival(0, 0, Ok("zero")))).unwrap();
-    writer.finish().unwrap();
+    kept(&store, run.id, true, [arrival(0, 0, Ok("zero"))]);
     let again = store.begin(&planned()).unwrap();
-    let writer = store.writer(again.id, ["t"; 2], true).unwrap();
     let cached = store.cached(&job(0, 0)).unwrap().unwrap();
-    writer.reuse(&job(0, 0), cached).unwrap();
-    writer.finish().unwrap();
+    written(&store, again.id, true, |writer| writer.reuse(&job(0, 0), cached).unwrap());
     let row = &store.results(again.id, 0, 1).unwrap()[0];
     assert_eq!((row.source, row.attempts, row.waited_ms), (Source::Cache, 2, Some(40)));
 }
 
 #[test]
 fn a_run_has_the_replies_that_it_goes_by() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (_folder, store) = opened();
     let exported = |run: RunId| {
         let mut rows = Vec::new();
         store
@@ -184,9 +161,7 @@ fn a_run_has_the_replies_that_it_goes_by() {
         rows
     };
     let first = store.begin(&planned()).unwrap().id;
-    let writer = store.writer(first, ["t"; 2], true).unwrap();
-    block_on(writer.keep(arrival(0, 9, Ok("answer")))).unwrap();
-    writer.finish().unwrap();
+    kept(&store, first, true, [arrival(0, 9, Ok("answer"))]);
     let writer = store.replies(first, "strict", "t", true).unwrap();
     block_on(writer.keep(arrival(0, 1, Ok("reply")))).unwrap();
     block_on(writer.keep(arrival(0, 2, Err("down")))).unwrap();
@@ -241,17 +216,14 @@ fn reused(store: &Store, key: u8) -> Option<(String, bool)> {
     let first = job(0, key);
     let cached = store.cached(&first).unwrap()?;
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
-    writer.reuse(&first, cached).unwrap();
-    writer.finish().unwrap();
+    written(store, run.id, true, |writer| writer.reuse(&first, cached).unwrap());
     let row = store.results(run.id, 0, 1).unwrap().pop()?;
     Some((row.result.unwrap().text, row.imported))
 }
 
 #[test]
 fn imported_answers_are_marked_and_never_hide_own_ones() {
-    let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(folder.path()).unwrap();
+    let (_folder, store) = opened();
     assert_eq!(import(&store, &record(1, "theirs")), ImportOutcome::New);
     assert_eq!(import(&store, &record(1, "theirs")), ImportOutcome::Known);
     assert_eq!(reused(&store, 1), Some(("theirs".to_owned(), true)));
@@ -259,9 +231,7 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
     assert_eq!(reused(&store, 1), Some(("newer".to_owned(), true)));
 
     let run = store.begin(&planned()).unwrap();
-    let writer = store.writer(run.id, ["t"; 2], true).unwrap();
-    block_on(writer.keep(arrival(0, 1, Ok("own")))).unwrap();
-    writer.finish().unwrap();
+    kept(&store, run.id, true, [arrival(0, 1, Ok("own"))]);
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));
     assert_eq!(import(&store, &record(1, "newest")), ImportOutcome::Own);
     assert_eq!(reused(&store, 1), Some(("own".to_owned(), false)));

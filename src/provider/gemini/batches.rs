@@ -7,14 +7,14 @@
 
 use super::super::api::{ProviderError, Retry};
 use super::super::http::{Incoming, Reply};
-use super::reply::broken;
+use super::error::CANONICAL;
 use super::spool::{Lines, Spool};
 use super::{Gemini, classify, decode};
 use crate::domain::{Answer, Failure, FailureKind};
 use crate::secret::Redact;
 use bytes::Bytes;
 use reqwest::header::{HeaderName, HeaderValue};
-use reqwest::{Method, Request, Url};
+use reqwest::{Body, Method, Request, Url};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ impl Download<'_> {
             self.taken = 0;
             self.scanned = self.buffer.len();
             if self.buffer.len() > LONGEST_LINE {
-                return Err(broken("a line of the results is too long").with_retry(Retry::Never));
+                return Err(ProviderError::bad_body("a line of the results is too long").with_retry(Retry::Never));
             }
             match self.incoming.piece_of_many().await? {
                 Some(piece) => self.buffer.extend_from_slice(&piece),
@@ -211,7 +211,7 @@ struct Row<'a> {
 /// One result. A line that can't be read has no key, so its request counts as one without a result.
 fn item(line: &[u8], simulated: bool) -> Item {
     let Ok(row) = serde_json::from_slice::<Row<'_>>(line) else {
-        return Item { key: None, result: Err(broken("a result is not the expected json")) };
+        return Item { key: None, result: Err(ProviderError::bad_body("a result is not the expected json")) };
     };
     let key = row.key.or_else(|| Some(row.metadata?.get("key")?.as_str()?.to_owned()));
     let result = match (row.response, row.error.or(row.status)) {
@@ -219,7 +219,7 @@ fn item(line: &[u8], simulated: bool) -> Item {
         (Some(response), None) => {
             decode(response.get().as_bytes()).map(|answer| Answer { simulated, batched: true, ..answer })
         }
-        (None, None) => Err(broken("a result has neither a response nor an error")),
+        (None, None) => Err(ProviderError::bad_body("a result has neither a response nor an error")),
     };
     Item { key, result }
 }
@@ -227,24 +227,11 @@ fn item(line: &[u8], simulated: bool) -> Item {
 /// A `google.rpc.Status` inside a job: its code is that of gRPC, not of HTTP.
 fn failure(error: &Value) -> ProviderError {
     let code = error.get("code").and_then(Value::as_u64).unwrap_or(2);
-    // As google.rpc.Code maps to HTTP.
-    let (http, status) = match code {
-        1 => (499, "CANCELLED"),
-        3 => (400, "INVALID_ARGUMENT"),
-        4 => (504, "DEADLINE_EXCEEDED"),
-        5 => (404, "NOT_FOUND"),
-        6 => (409, "ALREADY_EXISTS"),
-        7 => (403, "PERMISSION_DENIED"),
-        8 => (429, "RESOURCE_EXHAUSTED"),
-        9 => (400, "FAILED_PRECONDITION"),
-        10 => (409, "ABORTED"),
-        11 => (400, "OUT_OF_RANGE"),
-        12 => (501, "UNIMPLEMENTED"),
-        13 => (500, "INTERNAL"),
-        14 => (503, "UNAVAILABLE"),
-        16 => (401, "UNAUTHENTICATED"),
-        400..=599 => (u16::try_from(code).unwrap_or(500), ""),
-        _ => (500, "UNKNOWN"),
+    let canonical = CANONICAL.iter().find(|(number, ..)| *number == code);
+    let (http, status) = match (canonical, code) {
+        (Some((_, status, http)), _) => (*http, *status),
+        (None, 400..=599) => (u16::try_from(code).unwrap_or(500), ""),
+        (None, _) => (500, "UNKNOWN"),
     };
     let mut error = error.clone();
     if let Some(error) = error.as_object_mut()
@@ -258,16 +245,16 @@ fn failure(error: &Value) -> ProviderError {
 impl Operation {
     fn read(body: &[u8]) -> Result<Operation, ProviderError> {
         serde_json::from_slice(body)
-            .map_err(|cause| broken(&format!("the operation is not the expected json: {cause}")))
+            .map_err(|cause| ProviderError::bad_body(format!("the operation is not the expected json: {cause}")))
     }
 
-    fn looked(self, simulated: bool) -> BatchStatus {
+    fn status(self, simulated: bool) -> BatchStatus {
         let metadata = self.metadata;
         let state = metadata.as_ref().and_then(|metadata| metadata.state.as_deref()).unwrap_or("");
         let word = state.rsplit("STATE_").next().unwrap_or("");
         let ended = |code: &str, what: &str| {
-            let told = self.error.as_ref().map(failure).map(|error| error.failure().message);
-            let message = told.map_or_else(|| what.to_owned(), |told| format!("{what}: {told}"));
+            let cause = self.error.as_ref().map(|error| failure(error).failure().message);
+            let message = cause.map_or_else(|| what.to_owned(), |cause| format!("{what}: {cause}"));
             Some(ProviderError::new(FailureKind::Transport, code, message, Retry::Never))
         };
         let why = match (word, self.done) {
@@ -286,11 +273,8 @@ impl Operation {
                 return BatchStatus::Waiting { done };
             }
             (_, true) => {
-                let what = format!(
-                    "the batch job ended in a state that is not known: {}",
-                    super::shorten(state.to_owned(), 60)
-                );
-                ended("batch_failed", &what)
+                let state = super::shorten(state.to_owned(), 60);
+                ended("batch_failed", &format!("the batch job ended in a state that is not known: {state}"))
             }
         };
         let written = self.response.into_iter().chain(metadata.and_then(|metadata| metadata.output));
@@ -301,14 +285,9 @@ impl Operation {
             }
             FileReply { .. } => None,
         });
-        match (output, why) {
-            (Some(output), why) => BatchStatus::Ended { output, why },
-            (None, Some(why)) => BatchStatus::Ended { output: Output::Nothing, why: Some(why) },
-            (None, None) => BatchStatus::Ended {
-                output: Output::Nothing,
-                why: ended("batch_failed", "the batch job succeeded, but holds no results"),
-            },
-        }
+        let empty = || ended("batch_failed", "the batch job succeeded, but holds no results");
+        let why = if output.is_some() { why } else { why.or_else(empty) };
+        BatchStatus::Ended { output: output.unwrap_or(Output::Nothing), why }
     }
 }
 
@@ -334,7 +313,7 @@ impl Gemini {
                 .into_bytes();
         let mut next = spool.reader(lines);
         let mut first = true;
-        while let Some(line) = next.line().map_err(unreadable)? {
+        while let Some(line) = next.line().map_err(ProviderError::unreadable_spool)? {
             if !std::mem::replace(&mut first, false) {
                 body.push(b',');
             }
@@ -356,18 +335,10 @@ impl Gemini {
     }
 
     async fn create(&self, model: &str, body: Vec<u8>) -> Result<String, ProviderError> {
-        let url = self
-            .connection
-            .endpoint
-            .batch_generate_content(model)
-            .map_err(|message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never))?;
-        let mut request = Request::new(Method::POST, url);
-        *request.headers_mut() = self.connection.headers.clone();
-        *request.body_mut() = Some(body.into());
-        let reply = self.call(request).await?;
-        let operation = Operation::read(&reply.body)?;
-        let name = operation.name.filter(|name| is_resource(name, "batches/"));
-        name.ok_or_else(|| broken("the new batch job has no name"))
+        let url = self.connection.endpoint.batch_generate_content(model).map_err(ProviderError::bad_model)?;
+        let reply = self.call(self.post(url, body)).await?;
+        let name = Operation::read(&reply.body)?.name.filter(|name| is_resource(name, "batches/"));
+        name.ok_or_else(|| ProviderError::bad_body("the new batch job has no name"))
     }
 
     /// The name of the job with this label, if there is one among the newest.
@@ -390,17 +361,18 @@ impl Gemini {
                 url.query_pairs_mut().append_pair("pageToken", token);
             }
             let reply = self.call(self.get(url)).await?;
-            let page: Page = serde_json::from_slice(&reply.body)
-                .map_err(|cause| broken(&format!("the list of batch jobs is not the expected json: {cause}")))?;
+            let page: Page = serde_json::from_slice(&reply.body).map_err(|cause| {
+                ProviderError::bad_body(format!("the list of batch jobs is not the expected json: {cause}"))
+            })?;
             let found = page.operations.into_iter().find(|operation| {
                 let metadata = operation.metadata.as_ref();
                 metadata.and_then(|metadata| metadata.display_name.as_deref()) == Some(label)
             });
             if let Some(operation) = found {
                 let name = operation.name.filter(|name| is_resource(name, "batches/"));
-                return name
-                    .map(Some)
-                    .ok_or_else(|| broken("a batch job has no name that could be asked for").with_retry(Retry::Never));
+                return name.map(Some).ok_or_else(|| {
+                    ProviderError::bad_body("a batch job has no name that could be asked for").with_retry(Retry::Never)
+                });
             }
             token = page.next_page_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -408,7 +380,7 @@ impl Gemini {
             }
         }
         let message = format!("the batch job `{label}` is not among the newest {} ones", PAGE * PAGES);
-        Err(broken(&message).with_retry(Retry::Never))
+        Err(ProviderError::bad_body(message).with_retry(Retry::Never))
     }
 
     /// Looks at a job.
@@ -418,7 +390,7 @@ impl Gemini {
     pub(crate) async fn look(&self, name: &str) -> Result<BatchStatus, ProviderError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
-        Ok(Operation::read(&reply.body)?.looked(reply.is_simulated()))
+        Ok(Operation::read(&reply.body)?.status(reply.is_simulated()))
     }
 
     /// Starts to read the results in a file.
@@ -427,7 +399,7 @@ impl Gemini {
     /// As any call.
     pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, ProviderError> {
         if !is_resource(file, "files/") {
-            return Err(broken("the file of the results has no name that could be asked for"));
+            return Err(ProviderError::bad_body("the file of the results has no name that could be asked for"));
         }
         let mut url = self.connection.endpoint.resource(&format!("{file}:download"));
         url.set_query(Some("alt=media"));
@@ -479,10 +451,7 @@ impl Gemini {
 
     async fn cancel_batch(&self, name: &str) -> Result<(), ProviderError> {
         let url = self.connection.endpoint.resource(&format!("{name}:cancel"));
-        let mut request = Request::new(Method::POST, url);
-        *request.headers_mut() = self.connection.headers.clone();
-        *request.body_mut() = Some("{}".into());
-        self.call(request).await.map(|_| ())
+        self.call(self.post(url, "{}")).await.map(|_| ())
     }
 
     /// Deletes an uploaded file.
@@ -491,7 +460,7 @@ impl Gemini {
     /// As any call.
     pub(crate) async fn delete_file(&self, file: &str) -> Result<(), ProviderError> {
         if !is_resource(file, "files/") {
-            return Err(broken("the file has no name that could be deleted"));
+            return Err(ProviderError::bad_body("the file has no name that could be deleted"));
         }
         let url = self.connection.endpoint.resource(file);
         self.call(Request::new(Method::DELETE, url)).await.map(|_| ())
@@ -502,21 +471,19 @@ impl Gemini {
     /// # Errors
     /// As any call.
     pub(crate) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, ProviderError> {
-        let mut request = Request::new(Method::POST, self.connection.endpoint.upload());
+        let body = json!({"file": {"displayName": label, "mimeType": "application/jsonl"}});
+        let mut request = self.post(self.connection.endpoint.upload(), body.to_string());
         let headers = request.headers_mut();
-        *headers = self.connection.headers.clone();
         headers.insert(UPLOAD_PROTOCOL, HeaderValue::from_static("resumable"));
         headers.insert(UPLOAD_COMMAND, HeaderValue::from_static("start"));
         headers.insert(UPLOAD_LENGTH, HeaderValue::from(length));
         headers.insert(UPLOAD_TYPE, HeaderValue::from_static("application/jsonl"));
-        let body = json!({"file": {"displayName": label, "mimeType": "application/jsonl"}});
-        *request.body_mut() = Some(body.to_string().into());
         let reply = self.call(request).await?;
         let url = reply.header(UPLOAD_URL).and_then(|url| Url::parse(url).ok());
-        let url = url.ok_or_else(|| broken("the service does not say where to upload"))?;
+        let url = url.ok_or_else(|| ProviderError::bad_body("the service does not say where to upload"))?;
         // The requests must not travel in the clear where the call itself did not.
         if url.scheme() != "https" && self.connection.endpoint.base().is_https() {
-            return Err(broken("the service says to upload without encryption"));
+            return Err(ProviderError::bad_body("the service says to upload without encryption"));
         }
         Ok(url)
     }
@@ -557,16 +524,24 @@ impl Gemini {
         if !last {
             return Ok(None);
         }
-        let uploaded: UploadReply = serde_json::from_slice(&reply.body)
-            .map_err(|cause| broken(&format!("the uploaded file is not described as expected: {cause}")))?;
+        let uploaded: UploadReply = serde_json::from_slice(&reply.body).map_err(|cause| {
+            ProviderError::bad_body(format!("the uploaded file is not described as expected: {cause}"))
+        })?;
         let name = Some(uploaded.file.name).filter(|name| is_resource(name, "files/"));
-        name.map(Some).ok_or_else(|| broken("the uploaded file has no name that could be used"))
+        name.map(Some).ok_or_else(|| ProviderError::bad_body("the uploaded file has no name that could be used"))
     }
 
     /// A GET with the headers of every call: the service's front end works as long as they say.
     fn get(&self, url: Url) -> Request {
         let mut request = Request::new(Method::GET, url);
         *request.headers_mut() = self.connection.headers.clone();
+        request
+    }
+
+    fn post(&self, url: Url, body: impl Into<Body>) -> Request {
+        let mut request = self.get(url);
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = Some(body.into());
         request
     }
 
@@ -592,10 +567,4 @@ fn is_resource(name: &str, collection: &str) -> bool {
     name.strip_prefix(collection).is_some_and(|id| {
         !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
     })
-}
-
-/// The spool of requests can't be read: nothing was sent.
-fn unreadable(cause: std::io::Error) -> ProviderError {
-    let message = format!("the requests that were put aside can't be read: {cause}");
-    ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
 }

@@ -218,12 +218,8 @@ mod tests {
     fn request() -> Request {
         Request {
             model: "gemini-3.8-flash".to_owned(),
-            system: Vec::new(),
             contents: vec![Content { role: Role::User, parts: vec![Part::Text("Hi \"there\"\n".to_owned())] }],
-            config: Map::new(),
-            json_output: false,
-            output_schema: None,
-            tools: Vec::new(),
+            ..Request::default()
         }
     }
 

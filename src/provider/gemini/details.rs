@@ -5,6 +5,7 @@
 //!
 //! The two services differ in one name: citations are `citationSources` on the Gemini API and `citations` on Vertex AI.
 
+use super::wire::Candidate;
 use crate::domain::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
@@ -23,49 +24,28 @@ const TEXT: usize = 4 * 1024;
 /// Bytes of code, and of what it printed.
 const CODE: usize = 16 * 1024;
 
-/// The fields of a candidate that are told beside its words.
-#[derive(Default)]
-pub(super) struct WireDetails<'a> {
-    pub(super) finish_message: Option<&'a RawValue>,
-    pub(super) safety_ratings: Option<&'a RawValue>,
-    pub(super) avg_logprobs: Option<&'a RawValue>,
-    pub(super) logprobs_result: Option<&'a RawValue>,
-    pub(super) citation_metadata: Option<&'a RawValue>,
-    pub(super) grounding_metadata: Option<&'a RawValue>,
-    pub(super) url_context_metadata: Option<&'a RawValue>,
-}
-
 /// Adds what a candidate tells.
-pub(super) fn add(details: &mut Details, told: WireDetails<'_>) {
-    let WireDetails {
-        finish_message,
-        safety_ratings,
-        avg_logprobs,
-        logprobs_result,
-        citation_metadata,
-        grounding_metadata,
-        url_context_metadata,
-    } = told;
-    if let Some(message) = sentence(details, finish_message) {
+pub(super) fn add(details: &mut Details, candidate: &Candidate<'_>) {
+    if let Some(message) = sentence(details, candidate.finish_message) {
         details.finish_message = Some(message);
     }
-    safety(details, safety_ratings);
+    safety(details, candidate.safety_ratings);
     // Of a streamed answer, the last one stands for the whole.
-    if let Some(mean) = read(details, avg_logprobs) {
+    if let Some(mean) = read(details, candidate.avg_logprobs) {
         details.avg_logprob = Some(mean);
     }
-    if let Some(result) = read(details, logprobs_result) {
+    if let Some(result) = read(details, candidate.logprobs_result) {
         logprobs(details, result);
     }
-    if let Some(metadata) = read::<CitationMetadata>(details, citation_metadata) {
+    if let Some(metadata) = read::<CitationMetadata>(details, candidate.citation_metadata) {
         for citation in metadata.citation_sources.into_iter().chain(metadata.citations) {
             push(&mut details.citations, citation.into(), &mut details.dropped);
         }
     }
-    if let Some(metadata) = read(details, grounding_metadata) {
+    if let Some(metadata) = read(details, candidate.grounding_metadata) {
         grounding(details, metadata);
     }
-    if let Some(metadata) = read::<UrlContextMetadata>(details, url_context_metadata) {
+    if let Some(metadata) = read::<UrlContextMetadata>(details, candidate.url_context_metadata) {
         for url in metadata.url_metadata {
             let url = RetrievedUrl { url: cut(url.retrieved_url, TEXT), status: cut(url.url_retrieval_status, TEXT) };
             push(&mut details.urls, url, &mut details.dropped);
@@ -151,17 +131,8 @@ fn logprobs(details: &mut Details, result: LogprobsResult) {
         let mut top = top.next().unwrap_or_default().candidates;
         details.dropped += top.len().saturating_sub(TOP) as u64;
         top.truncate(TOP);
-        let chosen = ChosenToken {
-            token: cut(token, TEXT),
-            logprob: log_probability,
-            top: top
-                .into_iter()
-                .map(|WireToken { token, log_probability }| TopToken {
-                    token: cut(token, TEXT),
-                    logprob: log_probability,
-                })
-                .collect(),
-        };
+        let top = top.into_iter().map(|top| TopToken { token: cut(top.token, TEXT), logprob: top.log_probability });
+        let chosen = ChosenToken { token: cut(token, TEXT), logprob: log_probability, top: top.collect() };
         keep(&mut details.logprobs, chosen, TOKENS, &mut details.dropped);
     }
     // Places whose chosen token was not told.
@@ -186,15 +157,12 @@ fn grounding(details: &mut Details, metadata: GroundingMetadata) {
         })
         .collect();
     for WireSupport { segment, grounding_chunk_indices } in grounding_supports {
+        let indices = grounding_chunk_indices.into_iter().take(ENTRIES);
         let support = Support {
             start: segment.start_index,
             end: segment.end_index,
             text: cut(segment.text, TEXT),
-            sources: grounding_chunk_indices
-                .into_iter()
-                .take(ENTRIES)
-                .filter_map(|index| places.get(index).copied().flatten())
-                .collect(),
+            sources: indices.filter_map(|index| places.get(index).copied().flatten()).collect(),
         };
         push(&mut details.supports, support, &mut details.dropped);
     }
@@ -227,8 +195,12 @@ fn read<T: DeserializeOwned>(details: &mut Details, raw: Option<&RawValue>) -> O
 }
 
 fn sentence(details: &mut Details, raw: Option<&RawValue>) -> Option<String> {
-    let text: String = read(details, raw)?;
-    (!text.is_empty()).then(|| cut(text, TEXT))
+    filled(read(details, raw))
+}
+
+/// A text that says something, cut to [`TEXT`].
+fn filled(text: Option<String>) -> Option<String> {
+    text.filter(|text| !text.is_empty()).map(|text| cut(text, TEXT))
 }
 
 fn cut(mut text: String, most: usize) -> String {
@@ -288,13 +260,12 @@ struct WireCitation {
 
 impl From<WireCitation> for Citation {
     fn from(wire: WireCitation) -> Citation {
-        let text = |text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| cut(text, TEXT));
         Citation {
             start: wire.start_index,
             end: wire.end_index,
-            uri: text(wire.uri),
-            title: text(wire.title),
-            license: text(wire.license),
+            uri: filled(wire.uri),
+            title: filled(wire.title),
+            license: filled(wire.license),
         }
     }
 }
@@ -329,8 +300,7 @@ impl WireChunk {
     /// An unknown kind of source keeps its place: supports count on it.
     fn into_source(self) -> FoundSource {
         let WireSource { uri, title, text } = self.web.or(self.retrieved_context).or(self.maps).unwrap_or_default();
-        let bounded = |text: Option<String>| text.filter(|text| !text.is_empty()).map(|text| cut(text, TEXT));
-        FoundSource { uri: bounded(uri), title: bounded(title), text: bounded(text) }
+        FoundSource { uri: filled(uri), title: filled(title), text: filled(text) }
     }
 }
 

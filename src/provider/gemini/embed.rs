@@ -1,9 +1,9 @@
 //! Embeddings: one `batchEmbedContents` request for many texts.
 
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
-use crate::domain::{Answer, FailureKind, Job, Problem};
-use crate::provider::api::{Provider, ProviderError, Retry};
-use crate::provider::embeddings::{answer, broken};
+use crate::domain::{Answer, Job, Problem};
+use crate::provider::api::{Provider, ProviderError};
+use crate::provider::embeddings::answer;
 use crate::provider::http::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -71,8 +71,8 @@ struct UsageMetadata {
 
 impl Provider for Embedder {
     async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
-        let url = self.connection.endpoint.batch_embed_contents(&job.request.model).map_err(unaskable)?;
+        let url =
+            self.connection.endpoint.batch_embed_contents(&job.request.model).map_err(ProviderError::bad_model)?;
         let mut request = post(url, self.connection.headers.clone(), &job.body);
         let generation = self.connection.sign(&mut request);
         let got = self.exchange(request, job).await;
@@ -87,16 +87,16 @@ impl Embedder {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
         let (vectors, counted) = decode(&reply.body)?;
-        Ok(Answer { latency_ms: reply.latency_ms, simulated: reply.is_simulated(), ..answer(job, &vectors, counted)? })
+        Ok(reply.complete(answer(job, &vectors, counted)?))
     }
 }
 
 /// The vectors of a response, and the tokens that were counted: those of some models only.
 fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), ProviderError> {
-    let response: Response =
-        serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
+    let response: Response = serde_json::from_slice(body)
+        .map_err(|cause| ProviderError::bad_body(format!("the embeddings can't be read: {cause}")))?;
     if response.error.is_some() {
-        return Err(broken("the response holds an error beside embeddings"));
+        return Err(ProviderError::bad_body("the response holds an error beside embeddings"));
     }
     let vectors = response.embeddings.into_iter().map(|one| one.values).collect();
     let counted = response.usage_metadata.and_then(|usage| usage.prompt_token_count);

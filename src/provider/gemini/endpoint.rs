@@ -20,19 +20,11 @@ pub enum Delivery {
 }
 
 impl Delivery {
-    /// The method of the API.
-    fn method(self) -> &'static str {
+    /// The method of the API, and the query that goes with it.
+    fn method(self) -> (&'static str, Option<&'static str>) {
         match self {
-            Delivery::Whole => "generateContent",
-            Delivery::Stream => "streamGenerateContent",
-        }
-    }
-
-    /// The query that goes with it.
-    fn query(self) -> Option<&'static str> {
-        match self {
-            Delivery::Whole => None,
-            Delivery::Stream => Some("alt=sse"),
+            Delivery::Whole => ("generateContent", None),
+            Delivery::Stream => ("streamGenerateContent", Some("alt=sse")),
         }
     }
 }
@@ -72,8 +64,9 @@ impl Endpoint {
     /// # Errors
     /// What is wrong with the model's name, in a sentence.
     pub(super) fn generate_content(&self, model: &str, delivery: Delivery) -> Result<Url, String> {
-        let mut url = self.method(model, delivery.method())?;
-        url.set_query(delivery.query());
+        let (method, query) = delivery.method();
+        let mut url = self.method(model, method)?;
+        url.set_query(query);
         Ok(url)
     }
 

@@ -140,7 +140,7 @@ impl Reply {
     /// seconds; the form with a date is not read), the longest of them; a minute for a quota per minute without any.
     fn told_delay(&self, retry_after: Option<&str>) -> Option<Duration> {
         let info = self.details_of("RetryInfo").filter_map(|detail| duration(detail.get("retryDelay")?.as_str()?));
-        let message = self.message.as_deref().and_then(delay_in_message);
+        let message = self.message.as_deref().and_then(|message| delay_after("retry in ", message));
         let header = retry_after.and_then(|value| seconds(value.trim().parse().ok()?));
         info.chain(message).chain(header).max().or_else(|| {
             let per_minute = self.quota_ids().any(|id| id.contains("PerMinute"));
@@ -169,20 +169,23 @@ impl Reply {
 
     /// What happened, for people.
     fn sentence(&self) -> String {
-        let mut sentence = format!("http {}", self.http);
-        if let Some(status) = &self.status {
-            sentence.push(' ');
-            sentence.push_str(status);
-        }
-        if (300..400).contains(&self.http) {
-            sentence.push_str(": a redirect, which is never followed because the key would travel with it");
-        }
-        if let Some(message) = &self.message {
-            sentence.push_str(": ");
-            sentence.push_str(message.trim());
-        }
-        shorten(sentence, LONGEST_MESSAGE)
+        let status = self.status.as_ref().map(|status| format!(" {status}"));
+        let code = format!("{}{}", self.http, status.unwrap_or_default());
+        shorten(http_error(self.http, &code, self.message.as_deref()), LONGEST_MESSAGE)
     }
+}
+
+/// `http CODE: MESSAGE`, for people.
+pub(crate) fn http_error(status: u16, code: &str, message: Option<&str>) -> String {
+    let mut sentence = format!("http {code}");
+    if (300..400).contains(&status) {
+        sentence.push_str(": a redirect, which is never followed because the key would travel with it");
+    }
+    if let Some(message) = message {
+        sentence.push_str(": ");
+        sentence.push_str(message.trim());
+    }
+    sentence
 }
 
 /// The value of `error` in `{"error": ..}`, also inside an array.
@@ -200,27 +203,32 @@ fn code_of(error: &Value) -> Option<u16> {
     let code = error.get("code");
     let number = code.and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     let text = || code.and_then(Value::as_str).and_then(|code| code.parse().ok());
-    let by_status = || error.get("status").and_then(Value::as_str).and_then(http_of_status);
+    let by_status = || {
+        let status = error.get("status").and_then(Value::as_str)?;
+        CANONICAL.iter().find(|(_, name, _)| *name == status).map(|(.., http)| *http)
+    };
     number.or_else(text).filter(|code| (400..600).contains(code)).or_else(by_status)
 }
 
-/// The HTTP status of a canonical status (the mapping documented in google/rpc/code.proto).
-fn http_of_status(status: &str) -> Option<u16> {
-    Some(match status {
-        "INVALID_ARGUMENT" | "FAILED_PRECONDITION" | "OUT_OF_RANGE" => 400,
-        "UNAUTHENTICATED" => 401,
-        "PERMISSION_DENIED" => 403,
-        "NOT_FOUND" => 404,
-        "ABORTED" | "ALREADY_EXISTS" => 409,
-        "RESOURCE_EXHAUSTED" => 429,
-        "CANCELLED" => 499,
-        "UNKNOWN" | "INTERNAL" | "DATA_LOSS" => 500,
-        "UNIMPLEMENTED" => 501,
-        "UNAVAILABLE" => 503,
-        "DEADLINE_EXCEEDED" => 504,
-        _ => return None,
-    })
-}
+/// The codes of google/rpc/code.proto: number, name, and the HTTP status that each maps to there.
+pub(super) const CANONICAL: [(u64, &str, u16); 16] = [
+    (1, "CANCELLED", 499),
+    (2, "UNKNOWN", 500),
+    (3, "INVALID_ARGUMENT", 400),
+    (4, "DEADLINE_EXCEEDED", 504),
+    (5, "NOT_FOUND", 404),
+    (6, "ALREADY_EXISTS", 409),
+    (7, "PERMISSION_DENIED", 403),
+    (8, "RESOURCE_EXHAUSTED", 429),
+    (9, "FAILED_PRECONDITION", 400),
+    (10, "ABORTED", 409),
+    (11, "OUT_OF_RANGE", 400),
+    (12, "UNIMPLEMENTED", 501),
+    (13, "INTERNAL", 500),
+    (14, "UNAVAILABLE", 503),
+    (15, "DATA_LOSS", 500),
+    (16, "UNAUTHENTICATED", 401),
+];
 
 /// "limit: 0", but neither "limit: 05" nor "limit: 0.5": the model is not offered to this account at all.
 fn says_limit_zero(message: &str) -> bool {
@@ -235,11 +243,10 @@ fn says_limit_zero(message: &str) -> bool {
     })
 }
 
-/// The delay in a message like "Please retry in 44.097740004s." or "… in 900.2ms."
-fn delay_in_message(message: &str) -> Option<Duration> {
-    const WORDS: &str = "retry in ";
+/// The delay after these words in a message, like "Please retry in 44.097740004s." or "… in 900.2ms."
+pub(crate) fn delay_after(words: &str, message: &str) -> Option<Duration> {
     // ASCII lower case keeps every byte where it was.
-    let at = message.to_ascii_lowercase().find(WORDS)? + WORDS.len();
+    let at = message.to_ascii_lowercase().find(words)? + words.len();
     duration(&message[at..])
 }
 
@@ -305,10 +312,10 @@ mod tests {
         assert_eq!(told("99999999999999999999999999s"), None);
         assert_eq!(told(""), None);
         assert_eq!(
-            delay_in_message("Quota exceeded.\nPlease retry in 44.097740004s."),
+            delay_after("retry in ", "Quota exceeded.\nPlease retry in 44.097740004s."),
             Some(Duration::from_nanos(44_097_740_004))
         );
-        assert_eq!(delay_in_message("please try again"), None);
+        assert_eq!(delay_after("retry in ", "please try again"), None);
     }
 
     #[test]

@@ -11,13 +11,11 @@ const fn both(name: &'static str, form: Form) -> Field {
 }
 
 const fn gemini(name: &'static str, form: Form) -> Field {
-    let only = Some(Service::Gemini);
-    Field { name, form, only }
+    Field { name, form, only: Some(Service::Gemini) }
 }
 
 const fn vertex(name: &'static str, form: Form) -> Field {
-    let only = Some(Service::Vertex);
-    Field { name, form, only }
+    Field { name, form, only: Some(Service::Vertex) }
 }
 
 /// First those of `generationConfig`, then those that stand beside it.
@@ -77,32 +75,23 @@ const THINKING: &[Field] = &[
     vertex("thinkingLevel", Form::Word(&["MINIMAL", "LOW", "MEDIUM", "HIGH"])),
 ];
 
+/// The first five are those of the Gemini API.
+const HARM_CATEGORIES: [&str; 10] = [
+    "HARM_CATEGORY_HARASSMENT",
+    "HARM_CATEGORY_HATE_SPEECH",
+    "HARM_CATEGORY_SEXUALLY_EXPLICIT",
+    "HARM_CATEGORY_DANGEROUS_CONTENT",
+    "HARM_CATEGORY_CIVIC_INTEGRITY",
+    "HARM_CATEGORY_IMAGE_HATE",
+    "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT",
+    "HARM_CATEGORY_IMAGE_HARASSMENT",
+    "HARM_CATEGORY_IMAGE_SEXUALLY_EXPLICIT",
+    "HARM_CATEGORY_JAILBREAK",
+];
+
 const SAFETY: &[Field] = &[
-    gemini(
-        "category",
-        Form::Word(&[
-            "HARM_CATEGORY_HARASSMENT",
-            "HARM_CATEGORY_HATE_SPEECH",
-            "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-            "HARM_CATEGORY_DANGEROUS_CONTENT",
-            "HARM_CATEGORY_CIVIC_INTEGRITY",
-        ]),
-    ),
-    vertex(
-        "category",
-        Form::Word(&[
-            "HARM_CATEGORY_HARASSMENT",
-            "HARM_CATEGORY_HATE_SPEECH",
-            "HARM_CATEGORY_SEXUALLY_EXPLICIT",
-            "HARM_CATEGORY_DANGEROUS_CONTENT",
-            "HARM_CATEGORY_CIVIC_INTEGRITY",
-            "HARM_CATEGORY_IMAGE_HATE",
-            "HARM_CATEGORY_IMAGE_DANGEROUS_CONTENT",
-            "HARM_CATEGORY_IMAGE_HARASSMENT",
-            "HARM_CATEGORY_IMAGE_SEXUALLY_EXPLICIT",
-            "HARM_CATEGORY_JAILBREAK",
-        ]),
-    ),
+    gemini("category", Form::Word(HARM_CATEGORIES.split_at(5).0)),
+    vertex("category", Form::Word(&HARM_CATEGORIES)),
     vertex("method", Form::Word(&["SEVERITY", "PROBABILITY"])),
     both(
         "threshold",

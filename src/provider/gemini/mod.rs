@@ -4,7 +4,7 @@
 //! - `body.rs`: a rendered prompt becomes the bytes of a request.
 //! - `rules.rs`, `fields.rs`, `shape.rs`, `family.rs`: what the service would refuse or ignore in a prompt's settings: their
 //!   forms, and what each model takes. Known before anything is sent.
-//! - `reply.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
+//! - `reply.rs`, `wire.rs`: the bytes of a response become an answer; `details.rs`: what is told beside its words. `sse.rs`,
 //!   `stream.rs`: the pieces of a streamed one.
 //! - `batches.rs`: batch jobs, their files and their results. `spool.rs`: their requests on disk, until they have ended.
 //! - `embed.rs`: vectors of texts.
@@ -28,6 +28,7 @@ mod shape;
 mod spool;
 mod sse;
 mod stream;
+mod wire;
 
 pub(crate) use batches::{BatchStatus, Item, Output, PIECE, Results};
 pub use body::{body, content_problem};
@@ -35,7 +36,7 @@ pub use definition::PROVIDER;
 pub(in crate::provider) use definition::{Identity, open_as};
 pub use endpoint::{BASE_URL, Delivery, VERSION, model_problem, url};
 pub use error::classify;
-pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
+pub(super) use error::{LONGEST_MESSAGE, LONGEST_WAIT, delay_after, duration, excerpt, http_error, seconds, shorten};
 pub use reply::decode;
 pub use rules::review;
 pub(super) use rules::{knows_setting, review_for};
@@ -47,7 +48,7 @@ use super::api::{Provider, ProviderError, Retry};
 use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Rejection, Renewal};
-use crate::domain::{Answer, Arm, CaseId, Failure, FailureKind, Job, Problem, digest};
+use crate::domain::{Answer, Arm, CaseId, Failure, Job, Problem, digest};
 use crate::secret::Redact;
 use endpoint::{Endpoint, resource};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -124,12 +125,6 @@ impl Gemini {
         })
     }
 
-    async fn send(&self, job: &Job, body: &Arc<[u8]>) -> Result<Answer, ProviderError> {
-        let (request, generation) = self.request(job, body)?;
-        let answer = self.exchange(request).await;
-        self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
-    }
-
     /// What came of a request, without the key.
     pub(crate) fn without_key(&self, got: Result<Answer, ProviderError>) -> Result<Answer, ProviderError> {
         without(self.connection.secret(), got)
@@ -145,18 +140,15 @@ impl Gemini {
         if !reply.is_success() {
             return Err(classify(reply.status, reply.retry_after(), &reply.body));
         }
-        let mut answer = decode(&reply.body)?;
-        answer.latency_ms = reply.latency_ms;
-        answer.simulated = reply.is_simulated();
-        Ok(answer)
+        Ok(reply.complete(decode(&reply.body)?))
     }
 
     /// The request, and which key it carries.
-    fn request(&self, job: &Job, body: &Arc<[u8]>) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
-        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
+    fn request(&self, job: &Job) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
         let connection = &self.connection;
-        let url = connection.endpoint.generate_content(&job.request.model, self.delivery).map_err(unaskable)?;
-        let mut request = post(url, connection.headers.clone(), body);
+        let url = connection.endpoint.generate_content(&job.request.model, self.delivery);
+        let url = url.map_err(ProviderError::bad_model)?;
+        let mut request = post(url, connection.headers.clone(), &job.body);
         let generation = connection.sign(&mut request);
         if self.simulated {
             request.headers_mut().insert(SAMPLE_HEADER, sample(job));
@@ -194,12 +186,8 @@ impl Connection {
         let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
             return error;
         };
-        // Nor is the key at fault where cached content is not found.
-        if is_missing_cache(&error) {
-            return error;
-        }
-        // Another key does not help against a place or an account that is not served.
-        if error.failure().code == "failed_precondition" {
+        // Another key helps neither where cached content is not found, nor against a place or an account that is not served.
+        if is_missing_cache(&error) || error.failure().code == "failed_precondition" {
             return error;
         }
         match keys.refused(generation) {
@@ -212,7 +200,9 @@ impl Connection {
 
 impl Provider for Gemini {
     async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        self.send(job, &job.body).await
+        let (request, generation) = self.request(job)?;
+        let answer = self.exchange(request).await;
+        self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
     }
 }
 
@@ -261,30 +251,10 @@ fn sample(job: &Job) -> HeaderValue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{Arm, CaseId, Request};
-    use serde_json::Map;
-    use std::sync::Arc;
+    use crate::domain::fixtures;
 
     fn job(case: &str, arm: Arm, repeat: u32) -> Job {
-        let request = Request {
-            model: "m".to_owned(),
-            system: Vec::new(),
-            contents: Vec::new(),
-            config: Map::new(),
-            json_output: false,
-            output_schema: None,
-            tools: Vec::new(),
-        };
-        Job {
-            seq: 0,
-            case: CaseId::new(case),
-            arm,
-            repeat,
-            request: Arc::new(request),
-            body: Arc::from(&b"{}"[..]),
-            later: Vec::new(),
-            key: [0; 32],
-        }
+        Job { arm, repeat, ..fixtures::job(case) }
     }
 
     fn settings(base_url: &str) -> GeminiSettings {
@@ -300,14 +270,10 @@ mod tests {
         }
     }
 
-    fn of_job(target: &Gemini, job: &Job) -> Result<(reqwest::Request, Option<Generation>), ProviderError> {
-        target.request(job, &job.body)
-    }
-
     #[test]
     fn a_request_has_the_key_in_a_header_only_and_the_time_it_has() {
         let target = Gemini::new(&settings("http://127.0.0.1:9")).unwrap();
-        let request = of_job(&target, &job("c", Arm::Candidate, 1)).unwrap().0;
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert_eq!(request.url().as_str(), "http://127.0.0.1:9/v1beta/models/m:generateContent");
         assert_eq!(request.headers()[KEY_HEADER], "a-secret-key");
         assert!(request.headers()[KEY_HEADER].is_sensitive());
@@ -320,14 +286,14 @@ mod tests {
     fn the_simulator_is_told_which_sample_it_is() {
         let target =
             Gemini::new(&GeminiSettings { key: None, simulated: true, ..settings("http://127.0.0.1:9") }).unwrap();
-        let sample = |job: &Job| of_job(&target, job).unwrap().0.headers()[SAMPLE_HEADER].clone();
+        let sample = |job: &Job| target.request(job).unwrap().0.headers()[SAMPLE_HEADER].clone();
         let first = sample(&job("c", Arm::Candidate, 1));
         assert_eq!(first.len(), 32);
         assert_eq!(first, sample(&job("c", Arm::Candidate, 1)));
         assert_ne!(first, sample(&job("c", Arm::Candidate, 2)));
         assert_ne!(first, sample(&job("c", Arm::Baseline, 1)));
         assert_ne!(first, sample(&job("d", Arm::Candidate, 1)));
-        let request = of_job(&target, &job("c", Arm::Candidate, 1)).unwrap().0;
+        let request = target.request(&job("c", Arm::Candidate, 1)).unwrap().0;
         assert!(!request.headers().contains_key(KEY_HEADER));
     }
 }

@@ -4,15 +4,10 @@
 //! is optional and unknown ones are skipped unread. An answer is what the response says, also when that is nothing:
 //! without a candidate there is no finish reason and no text, and whoever judges it finds it unusable.
 
-use super::super::api::{ProviderError, Retry};
-use super::details::{self, WireDetails};
-use super::error;
-use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
-use serde::de::{Deserializer, IgnoredAny, Unexpected, Visitor};
-use serde::{Deserialize, de};
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
-use std::fmt;
+use super::super::api::ProviderError;
+use super::wire::{Count, Part, Response, UsageMetadata};
+use super::{details, error};
+use crate::domain::{Answer, Details, ToolCall, Usage};
 
 /// Reads a response with a status of success. The answer's latency is 0: only the sender knows it.
 ///
@@ -44,93 +39,7 @@ pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), ProviderError>
 
 /// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
 fn not_json(body: &[u8], what: &str) -> ProviderError {
-    broken(&format!("the response ({} bytes) is {what}", body.len()))
-}
-
-/// A body that is no answer, for a reason in a sentence.
-pub(super) fn broken(message: &str) -> ProviderError {
-    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    #[serde(borrow)]
-    candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(borrow)]
-    prompt_feedback: Option<PromptFeedback<'a>>,
-    usage_metadata: Option<UsageMetadata>,
-    model_version: Option<String>,
-    #[serde(borrow)]
-    model_status: Option<&'a RawValue>,
-    error: Option<IgnoredAny>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Candidate<'a> {
-    #[serde(borrow)]
-    content: Option<Content<'a>>,
-    finish_reason: Option<String>,
-    #[serde(borrow)]
-    finish_message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    safety_ratings: Option<&'a RawValue>,
-    #[serde(borrow)]
-    avg_logprobs: Option<&'a RawValue>,
-    #[serde(borrow)]
-    logprobs_result: Option<&'a RawValue>,
-    #[serde(borrow)]
-    citation_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    grounding_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
-    url_context_metadata: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Content<'a> {
-    #[serde(borrow)]
-    parts: Option<Vec<Part<'a>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Part<'a> {
-    text: Option<String>,
-    thought: Option<bool>,
-    function_call: Option<FunctionCall>,
-    #[serde(borrow)]
-    executable_code: Option<&'a RawValue>,
-    #[serde(borrow)]
-    code_execution_result: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct FunctionCall {
-    name: Option<String>,
-    args: Option<Map<String, Value>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct PromptFeedback<'a> {
-    block_reason: Option<String>,
-    #[serde(borrow)]
-    block_reason_message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    safety_ratings: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct UsageMetadata {
-    prompt_token_count: Option<Count>,
-    tool_use_prompt_token_count: Option<Count>,
-    cached_content_token_count: Option<Count>,
-    candidates_token_count: Option<Count>,
-    thoughts_token_count: Option<Count>,
-    total_token_count: Option<Count>,
+    ProviderError::bad_body(format!("the response ({} bytes) is {what}", body.len()))
 }
 
 impl Response<'_> {
@@ -146,18 +55,9 @@ impl Response<'_> {
             details::add_feedback(&mut details, feedback.block_reason_message, feedback.safety_ratings);
         }
         if let Some(first) = candidate {
+            details::add(&mut details, &first);
             content = first.content;
             finish_reason = first.finish_reason;
-            let told = WireDetails {
-                finish_message: first.finish_message,
-                safety_ratings: first.safety_ratings,
-                avg_logprobs: first.avg_logprobs,
-                logprobs_result: first.logprobs_result,
-                citation_metadata: first.citation_metadata,
-                grounding_metadata: first.grounding_metadata,
-                url_context_metadata: first.url_context_metadata,
-            };
-            details::add(&mut details, told);
         }
         details::add_status(&mut details, self.model_status);
         answer.finish_reason = specified(finish_reason).or(answer.finish_reason.take());
@@ -187,15 +87,10 @@ fn specified(word: Option<String>) -> Option<String> {
 impl Part<'_> {
     /// Text joins without a separator; thoughts are not text, nor is code that the model ran; a part is of one kind.
     fn add_to(self, answer: &mut Answer, details: &mut Details) {
-        match self.text {
-            Some(text) if self.thought != Some(true) => {
-                if answer.text.is_empty() {
-                    answer.text = text;
-                } else {
-                    answer.text.push_str(&text);
-                }
-            }
-            Some(_) | None => {}
+        if let Some(text) = self.text
+            && self.thought != Some(true)
+        {
+            answer.text.push_str(&text);
         }
         details::add_code(details, self.executable_code);
         details::add_code_result(details, self.code_execution_result);
@@ -210,66 +105,26 @@ impl Part<'_> {
 impl UsageMetadata {
     /// The counts of a stream only grow, and zeros are omitted: what a piece does not say is what was said before.
     fn add_to(self, answer: &mut Answer) {
-        let said = |count: Option<Count>| count.map(|Count(tokens)| tokens);
-        let tools = said(self.tool_use_prompt_token_count);
-        let prompt = said(self.prompt_token_count).map(|prompt| prompt.saturating_add(tools.unwrap_or(0)));
+        let tokens = |count: Option<Count>| count.map(|Count(tokens)| tokens);
+        let tools = tokens(self.tool_use_prompt_token_count);
+        let prompt = tokens(self.prompt_token_count).map(|prompt| prompt.saturating_add(tools.unwrap_or(0)));
         let before = answer.usage;
         answer.usage = Usage {
             prompt: prompt.or(tools).map_or(before.prompt, |now| now.max(before.prompt)),
-            cached: said(self.cached_content_token_count).unwrap_or(before.cached),
-            output: said(self.candidates_token_count).unwrap_or(before.output),
-            thinking: said(self.thoughts_token_count).unwrap_or(before.thinking),
-            total: said(self.total_token_count).unwrap_or(before.total),
+            cached: tokens(self.cached_content_token_count).unwrap_or(before.cached),
+            output: tokens(self.candidates_token_count).unwrap_or(before.output),
+            thinking: tokens(self.thoughts_token_count).unwrap_or(before.thinking),
+            total: tokens(self.total_token_count).unwrap_or(before.total),
         };
-    }
-}
-
-/// A number of tokens: a number, or (as proto3 JSON writes 64-bit integers) a text.
-struct Count(u64);
-
-impl<'de> Deserialize<'de> for Count {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Count, D::Error> {
-        deserializer.deserialize_any(CountVisitor)
-    }
-}
-
-struct CountVisitor;
-
-impl Visitor<'_> for CountVisitor {
-    type Value = Count;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of tokens")
-    }
-
-    fn visit_u64<E: de::Error>(self, tokens: u64) -> Result<Count, E> {
-        Ok(Count(tokens))
-    }
-
-    fn visit_i64<E: de::Error>(self, tokens: i64) -> Result<Count, E> {
-        let wrong = || E::invalid_value(Unexpected::Signed(tokens), &self);
-        u64::try_from(tokens).map(Count).map_err(|_| wrong())
-    }
-
-    fn visit_f64<E: de::Error>(self, tokens: f64) -> Result<Count, E> {
-        // Gateways written in languages with one number type send 12.0.
-        if tokens >= 0.0 && tokens.fract() == 0.0 && tokens < u64::MAX as f64 {
-            return Ok(Count(tokens as u64));
-        }
-        Err(E::invalid_value(Unexpected::Float(tokens), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, tokens: &str) -> Result<Count, E> {
-        let wrong = || E::invalid_value(Unexpected::Str("another text"), &self);
-        tokens.parse().map(Count).map_err(|_| wrong())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::api::Retry;
     use super::*;
     use proptest::strategy::Strategy;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn answer(body: &Value) -> Answer {
         decode(body.to_string().as_bytes()).unwrap()

@@ -102,7 +102,7 @@ impl<'a> StreamMerge<'a> {
             }
         }
         if self.answer.finish_reason.is_none() && self.answer.block_reason.is_none() {
-            return Err(reply::broken("the stream ended before the answer did: it has no finish reason"));
+            return Err(ProviderError::bad_body("the stream ended before the answer did: it has no finish reason"));
         }
         Ok(self.answer)
     }
@@ -121,7 +121,7 @@ impl<'a> StreamMerge<'a> {
             return reply::add(&mut self.answer, body);
         }
         let responses: Vec<&RawValue> = serde_json::from_slice(body).map_err(|cause| {
-            reply::broken(&format!(
+            ProviderError::bad_body(format!(
                 "the response ({} bytes) is not the expected array of json objects: {cause}",
                 body.len()
             ))
@@ -135,7 +135,8 @@ impl<'a> StreamMerge<'a> {
         if !stray.starts_with(b"{") && !stray.starts_with(b"[") {
             return Ok(());
         }
-        Err(error::in_success(stray).unwrap_or_else(|| reply::broken("the stream ends in something that is no event")))
+        Err(error::in_success(stray)
+            .unwrap_or_else(|| ProviderError::bad_body("the stream ends in something that is no event")))
     }
 
     fn masked(&self, bytes: Vec<u8>) -> Vec<u8> {

@@ -300,12 +300,8 @@ mod tests {
     fn request() -> Request {
         Request {
             model: "llama3.2:1b".to_owned(),
-            system: Vec::new(),
             contents: vec![Content { role: Role::User, parts: vec![Part::Text("Hi \"there\"\n".to_owned())] }],
-            config: Map::new(),
-            json_output: false,
-            output_schema: None,
-            tools: Vec::new(),
+            ..Request::default()
         }
     }
 

@@ -5,7 +5,7 @@ use crate::domain::{Answer, Job, Problem};
 use crate::provider::api::{Provider, ProviderError};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::definition::ProviderConfig;
-use crate::provider::embeddings::{answer, broken};
+use crate::provider::embeddings::answer;
 use crate::provider::http::{post, without};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -36,7 +36,7 @@ impl Embedder {
             return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
         }
         let (vectors, counted) = decode(&reply.body)?;
-        Ok(Answer { latency_ms: reply.latency_ms, simulated: reply.is_simulated(), ..answer(job, &vectors, counted)? })
+        Ok(reply.complete(answer(job, &vectors, counted)?))
     }
 }
 
@@ -78,19 +78,19 @@ struct Tokens {
 fn decode(body: &[u8]) -> Result<(Vec<Vec<f32>>, Option<u64>), ProviderError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {
-        return Err(broken("the response is not a json object"));
+        return Err(ProviderError::bad_body("the response is not a json object"));
     }
-    let response: Response =
-        serde_json::from_slice(body).map_err(|cause| broken(&format!("the embeddings can't be read: {cause}")))?;
+    let response: Response = serde_json::from_slice(body)
+        .map_err(|cause| ProviderError::bad_body(format!("the embeddings can't be read: {cause}")))?;
     if response.error.is_some_and(|error| !error.is_null()) {
         return Err(error::in_success(body));
     }
     let Some(mut data) = response.data else {
-        return Err(broken("the response has no `data`; is the base url right?"));
+        return Err(ProviderError::bad_body("the response has no `data`; is the base url right?"));
     };
     data.sort_by_key(|one| one.index);
     if data.iter().enumerate().any(|(at, one)| one.index != at) {
-        return Err(broken("the response does not say which embedding is whose"));
+        return Err(ProviderError::bad_body("the response does not say which embedding is whose"));
     }
     let vectors = data.into_iter().map(|one| one.embedding).collect();
     let counted = response.usage.and_then(|usage| usage.prompt_tokens);

@@ -4,7 +4,9 @@
 //! instead of `error`, an HTML page. So everything here is optional, and a reply is never refused for its form.
 
 use super::super::api::{ProviderError, Retry};
-use super::super::gemini::{LONGEST_MESSAGE, LONGEST_WAIT, duration, excerpt, seconds, shorten};
+use super::super::gemini::{
+    LONGEST_MESSAGE, LONGEST_WAIT, delay_after, duration, excerpt, http_error, seconds, shorten,
+};
 use crate::domain::FailureKind;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
@@ -28,7 +30,7 @@ const REFUSED: [&str; 3] = ["invalid_api_key", "account_deactivated", "invalid_o
 pub(crate) fn classify(status: u16, told: Option<Duration>, body: &[u8]) -> ProviderError {
     let error = error_value(body);
     let message = error.as_ref().map_or_else(|| excerpt(body), message_of);
-    let told = told.or_else(|| message.as_deref().and_then(delay_in_message));
+    let told = told.or_else(|| message.as_deref().and_then(|message| delay_after("try again in ", message)));
     let named = ["code", "type"].map(|name| error.as_ref().and_then(|error| error.get(name)?.as_str()));
     let says = |codes: &'static [&'static str]| codes.iter().find(|code| named.contains(&Some(**code)));
     let again = match told {
@@ -100,25 +102,9 @@ fn message_of(error: &Value) -> Option<String> {
     said.or_else(|| error.as_str()).map(str::to_owned)
 }
 
-/// The delay in a message like "Please try again in 1m12.5s."
-fn delay_in_message(message: &str) -> Option<Duration> {
-    const WORDS: &str = "try again in ";
-    // ASCII lower case keeps every byte where it was.
-    let at = message.to_ascii_lowercase().find(WORDS)? + WORDS.len();
-    duration(&message[at..])
-}
-
 /// What happened, for people, and what they can do where every further request would fail the same way.
 fn sentence(status: u16, message: Option<&str>, kind: FailureKind) -> String {
-    let mut sentence = format!("http {status}");
-    if (300..400).contains(&status) {
-        sentence.push_str(": a redirect, which is never followed because the key would travel with it");
-    }
-    if let Some(message) = message {
-        sentence.push_str(": ");
-        sentence.push_str(message.trim());
-    }
-    let sentence = shorten(sentence, LONGEST_MESSAGE - 100);
+    let sentence = shorten(http_error(status, &status.to_string(), message), LONGEST_MESSAGE - 100);
     match kind {
         FailureKind::Auth => format!("{sentence}; check OPENAI_API_KEY and what it may do"),
         FailureKind::Quota => format!("{sentence}; check the account's plan and billing, then go on with --resume"),

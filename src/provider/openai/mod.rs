@@ -18,12 +18,12 @@ pub(crate) use definition::PROVIDER;
 pub(crate) use error::classify;
 pub(crate) use reply::decode;
 
-use super::api::{Provider, ProviderError, Retry};
+use super::api::{Provider, ProviderError};
 use super::base_url::BaseUrl;
 use super::definition::ProviderConfig;
 use super::http::{Http, post, without};
 use super::key::ApiKey;
-use crate::domain::{Answer, FailureKind, Job, Problem};
+use crate::domain::{Answer, Job, Problem};
 use crate::secret::Redact;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -63,21 +63,16 @@ impl OpenAi {
 
     async fn exchange(&self, job: &Job) -> Result<Answer, ProviderError> {
         if let Some(problem) = model_problem(&job.request.model) {
-            return Err(ProviderError::new(FailureKind::Request, "bad_model", problem, Retry::Never));
+            return Err(ProviderError::bad_model(problem));
         }
         let request = post(self.url.clone(), self.headers.clone(), &job.body);
         let reply = self.http.send(request, self.secret()).await?;
         if !reply.is_success() {
             return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
         }
-        let mut answer = decode(&reply.body)?;
-        answer.latency_ms = reply.latency_ms;
-        answer.simulated = reply.is_simulated();
-        Ok(answer)
+        Ok(reply.complete(decode(&reply.body)?))
     }
-}
 
-impl OpenAi {
     fn secret(&self) -> Option<&dyn Redact> {
         self.key.as_ref().map(|key| key as &dyn Redact)
     }

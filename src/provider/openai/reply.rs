@@ -4,9 +4,9 @@
 //! message's content may be a text or a list of pieces, and arguments a text or an object. Reasons to stop are told in
 //! Gemini's words, because the rest of the program knows those.
 
-use super::super::api::{ProviderError, Retry};
+use super::super::api::ProviderError;
 use super::error;
-use crate::domain::{Answer, Details, FailureKind, ToolCall, Usage};
+use crate::domain::{Answer, Details, ToolCall, Usage};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -39,8 +39,7 @@ pub(crate) fn decode(body: &[u8]) -> Result<Answer, ProviderError> {
 
 /// An unreadable body. Its bytes are not quoted: a cut answer says nothing, and could say anything.
 fn not_a_completion(body: &[u8], what: &str) -> ProviderError {
-    let message = format!("the response ({} bytes) is {what}", body.len());
-    ProviderError::new(FailureKind::Transport, "bad_body", message, Retry::Backoff)
+    ProviderError::bad_body(format!("the response ({} bytes) is {what}", body.len()))
 }
 
 #[derive(Deserialize)]
@@ -93,17 +92,13 @@ struct Tokens {
     prompt_tokens: Option<u64>,
     completion_tokens: Option<u64>,
     total_tokens: Option<u64>,
-    prompt_tokens_details: Option<PromptDetails>,
-    completion_tokens_details: Option<CompletionDetails>,
+    prompt_tokens_details: Option<TokenDetails>,
+    completion_tokens_details: Option<TokenDetails>,
 }
 
 #[derive(Deserialize)]
-struct PromptDetails {
+struct TokenDetails {
     cached_tokens: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct CompletionDetails {
     reasoning_tokens: Option<u64>,
 }
 
@@ -167,12 +162,10 @@ impl ReplyContent {
     fn into_texts(self) -> (String, String) {
         match self {
             ReplyContent::Text(text) => (text, String::new()),
-            ReplyContent::Pieces(pieces) => {
-                let parts = pieces.into_iter();
-                let parts =
-                    parts.map(|Piece { text, refusal }| (text.unwrap_or_default(), refusal.unwrap_or_default()));
-                parts.unzip()
-            }
+            ReplyContent::Pieces(pieces) => pieces
+                .into_iter()
+                .map(|piece| (piece.text.unwrap_or_default(), piece.refusal.unwrap_or_default()))
+                .unzip(),
         }
     }
 }
@@ -196,6 +189,7 @@ impl Tokens {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::api::Retry;
     use super::*;
     use serde_json::json;
 

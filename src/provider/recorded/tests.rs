@@ -1,8 +1,7 @@
 //! Rows in, answers or mistakes out.
 
 use super::*;
-use crate::domain::{CaseId, Request};
-use serde_json::Map;
+use crate::domain::fixtures;
 use std::fs;
 
 fn names(baseline: &[&str], candidate: &[&str]) -> ArmNames {
@@ -30,25 +29,7 @@ fn opened(text: &str, names: ArmNames) -> Result<Recorded, String> {
 }
 
 fn job(case: &str, arm: Arm, repeat: u32) -> Job {
-    let request = Request {
-        model: "m".to_owned(),
-        system: Vec::new(),
-        contents: Vec::new(),
-        config: Map::new(),
-        json_output: false,
-        output_schema: None,
-        tools: Vec::new(),
-    };
-    Job {
-        seq: 0,
-        case: CaseId::new(case),
-        arm,
-        repeat,
-        request: Arc::new(request),
-        body: Arc::from([]),
-        later: Vec::new(),
-        key: [0; 32],
-    }
+    Job { arm, repeat, ..fixtures::job(case) }
 }
 
 /// The answer's text, or the failure's code.

@@ -24,7 +24,7 @@ use super::encoder::Findings;
 use super::gemini::{self, Service, TIMEOUT_HEADER};
 use super::http::{Http, post, whole_seconds, without};
 use super::key::ApiKey;
-use crate::domain::{Answer, ArgProblem, FailureKind, Job, Problem, Request};
+use crate::domain::{Answer, ArgProblem, Job, Problem, Request};
 use crate::secret::Redact;
 use credentials::{Authorization, SignIn};
 use place::{Endpoint, bare};
@@ -41,7 +41,7 @@ pub struct Vertex {
     endpoint: Endpoint,
     /// Of every request.
     headers: HeaderMap,
-    asker: Auth,
+    auth: Auth,
 }
 
 /// Who asks.
@@ -65,14 +65,14 @@ impl Vertex {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(TIMEOUT_HEADER, whole_seconds(config.timeout));
-        let asker = match (place, &config.key) {
+        let auth = match (place, &config.key) {
             (Place::Express, Some(key)) => Auth::Key(key.clone()),
             (Place::Express, None) => {
                 return Err(Problem::new("express mode of Vertex AI needs an api key").hint("set GOOGLE_API_KEY"));
             }
             (Place::Project { .. }, _) => Auth::Credentials(OnceCell::new()),
         };
-        Ok(Vertex { http, endpoint, headers, asker })
+        Ok(Vertex { http, endpoint, headers, auth })
     }
 
     /// Makes sure that somebody is signed in before the first request.
@@ -81,7 +81,7 @@ impl Vertex {
     /// The credentials are refused, or there are none. A token endpoint that fails for now is no error: each request will
     /// try again.
     async fn find_credentials(&self) -> Result<(), Problem> {
-        if let Auth::Credentials(sign_in) = &self.asker {
+        if let Auth::Credentials(sign_in) = &self.auth {
             sign_in.get_or_try_init(async || SignIn::find()).await?;
         }
         let Err(error) = self.signed_in().await else {
@@ -100,7 +100,7 @@ impl Vertex {
     }
 
     async fn signed_in(&self) -> Result<Authorization, ProviderError> {
-        match &self.asker {
+        match &self.auth {
             Auth::Key(key) => {
                 let mut headers = HeaderMap::new();
                 headers.insert(gemini::KEY_HEADER, key.header());
@@ -114,25 +114,21 @@ impl Vertex {
     }
 
     async fn exchange(&self, job: &Job, signed_in: &Authorization) -> Result<Answer, ProviderError> {
-        let unaskable = |message| ProviderError::new(FailureKind::Request, "bad_model", message, Retry::Never);
-        let url = self.endpoint.generate_content(&job.request.model).map_err(unaskable)?;
+        let url = self.endpoint.generate_content(&job.request.model).map_err(ProviderError::bad_model)?;
         let mut headers = self.headers.clone();
         headers.extend(signed_in.headers.clone());
         let reply = self.http.send(post(url, headers, &job.body), Some(&signed_in.token as &dyn Redact)).await?;
         if !reply.is_success() {
             return Err(gemini::classify(reply.status, reply.retry_after(), &reply.body));
         }
-        let mut answer = gemini::decode(&reply.body)?;
-        answer.latency_ms = reply.latency_ms;
-        answer.simulated = reply.is_simulated();
-        Ok(answer)
+        Ok(reply.complete(gemini::decode(&reply.body)?))
     }
 
     /// An error with what to do where who asks is refused.
     fn explained(&self, error: ProviderError) -> ProviderError {
         let refused = error.retry() == Retry::KeyRefused;
         error.map_message(|message| {
-            match &self.asker {
+            match &self.auth {
                 _ if !refused => message,
                 Auth::Key(_) => format!("{message}; check GOOGLE_API_KEY and that it is one of Vertex AI"),
                 Auth::Credentials(_) => format!(
@@ -184,12 +180,8 @@ mod tests {
         let found = |config: Value| {
             let request = Request {
                 model: "publishers/google/models/gemini-3.8-flash".to_owned(),
-                system: Vec::new(),
-                contents: Vec::new(),
                 config: config.as_object().unwrap().clone(),
-                json_output: false,
-                output_schema: None,
-                tools: Vec::new(),
+                ..Request::default()
             };
             review(&request, date!(2026 - 11 - 22))
         };

@@ -2,8 +2,7 @@
 
 use super::{BatchState, Key, OpenBatch, hex};
 use crate::domain::{AnswerSink, BatchLedger, Event, FailureKind, digest};
-use crate::provider::gemini::PIECE;
-use crate::provider::gemini::{Line, Lines, jsonl_length};
+use crate::provider::gemini::{Line, Lines, PIECE, jsonl_length};
 use crate::provider::{ProviderError, Retry};
 use crate::runner::StopReason;
 use std::time::Duration;
@@ -302,10 +301,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         let mut pieces = self.spool.jsonl(lines);
         let mut offset = 0;
         loop {
-            let piece = pieces.piece(PIECE).map_err(|cause| {
-                let message = format!("the requests that were put aside can't be read: {cause}");
-                ProviderError::new(FailureKind::Transport, "spool", message, Retry::Never)
-            })?;
+            let piece = pieces.piece(PIECE).map_err(ProviderError::unreadable_spool)?;
             let end = offset + piece.len() as u64;
             let sent = self.in_time(self.gemini.upload(&url, offset, piece, end == length)).await?;
             if let Some(name) = sent {

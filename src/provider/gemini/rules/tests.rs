@@ -6,35 +6,20 @@ use serde_json::json;
 use time::macros::date;
 
 fn request(config: Value) -> Request {
-    Request {
-        model: "mine".to_owned(),
-        system: Vec::new(),
-        contents: Vec::new(),
-        config: config.as_object().unwrap().clone(),
-        json_output: false,
-        output_schema: None,
-        tools: Vec::new(),
-    }
+    Request { model: "mine".to_owned(), config: config.as_object().unwrap().clone(), ..Request::default() }
 }
 
 /// What is refused: path, message, what was expected.
 fn refused_in(request: &Request) -> Vec<String> {
     let findings = review(request, "v1beta", date!(2026 - 11 - 22));
     let line = |problem: &ArgProblem| {
-        let path: Vec<String> = problem
-            .path
-            .iter()
-            .map(|step| match step {
-                Step::Key(key) => key.clone(),
-                Step::Index(index) => index.to_string(),
-            })
-            .collect();
-        format!(
-            "{}: {}; {}",
-            path.join("."),
-            problem.message,
-            problem.expected.as_deref().or(problem.hint.as_deref()).unwrap_or("-")
-        )
+        let name = |step: &Step| match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(index) => index.to_string(),
+        };
+        let path: Vec<String> = problem.path.iter().map(name).collect();
+        let advice = problem.expected.as_deref().or(problem.hint.as_deref()).unwrap_or("-");
+        format!("{}: {}; {advice}", path.join("."), problem.message)
     };
     findings.refused.iter().map(line).collect()
 }
