@@ -5,7 +5,6 @@ use crate::domain::Problem;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// The commit that a revision names.
 pub(super) fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
     if rev.starts_with('-') {
         return Err(Problem::new(format!("`{rev}` is not a git revision: it starts with `-`")));
@@ -54,9 +53,6 @@ pub fn merge_base(root: &Path, rev: &str) -> Result<String, Problem> {
 }
 
 /// A commit that a verdict names: the whole object name of one that is here.
-///
-/// # Errors
-/// No repository, or no such commit in it.
 pub fn commit(root: &Path, name: &str) -> Result<String, Problem> {
     if name.len() < 40 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let shown: String = name.chars().take(100).collect();
@@ -85,13 +81,10 @@ pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>,
 /// How far [`tree`] goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
-    /// What stands in the folder itself.
     Folder,
-    /// All files below it.
     Recursive,
 }
 
-/// An entry of a commit's tree.
 #[derive(Debug)]
 pub(super) struct TreeEntry {
     /// From the root of the project.
@@ -109,7 +102,6 @@ pub(super) enum EntryKind {
 }
 
 impl TreeEntry {
-    /// The entry's bytes.
     pub(super) fn read(&self, root: &Path) -> Result<Vec<u8>, Problem> {
         succeed(root, &["cat-file", "blob", &self.object])
     }

@@ -53,8 +53,6 @@ pub(crate) mod eval;
 pub mod exit;
 /// Secrets, found in all the forms in which others repeat them.
 pub(crate) mod secret;
-/// YAML values that know where they stand.
-pub(crate) mod yaml;
 
 /// What integration tests and benchmarks call besides the command line. Not an interface: everything else is private to the
 /// crate, so that the compiler reports what nothing uses.

@@ -40,13 +40,6 @@ impl Matchers for MatcherTable {
     }
 }
 
-impl From<golden_import::Problem> for Problem {
-    fn from(problem: golden_import::Problem) -> Problem {
-        let golden_import::Problem { place, message, expected, hint } = problem;
-        Problem { place: place.map(|place| Place::at(place.file, place.line, place.column)), message, expected, hint }
-    }
-}
-
 /// A golden file that was written and checked, but is not in place. Dropped, it is gone.
 #[derive(Debug)]
 pub struct PendingFile {
@@ -71,7 +64,7 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
     }
     let rules = Rules::new(root);
     let matchers = MatcherTable(rules);
-    let proposal = golden_import::import(source, options, &matchers).map_err(Problem::from)?;
+    let proposal = golden_import::import(source, options, &matchers)?;
     let failed = |error: std::io::Error| Problem::at(shown(to), format!("can't be written: {}", error.kind()));
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty());
     // The name is hidden, so that no one takes it for a golden file.

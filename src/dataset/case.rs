@@ -12,7 +12,6 @@ use crate::domain::{CaseId, CheckRules, CheckSpec, Label, Problem, Step, Turn, W
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
-/// The keys of a case.
 pub(super) const KEYS: [&str; 10] =
     ["id", "tags", "critical", "weight", "cluster", "vars", "history", "expect", "labels", "notes"];
 
@@ -159,7 +158,6 @@ fn read_critical(value: &Value, mistakes: &mut Mistakes) -> bool {
     })
 }
 
-/// A weight in thousandths.
 fn read_weight(value: &Value, mistakes: &mut Mistakes) -> Option<u32> {
     let thousandths = value.as_f64().map(|weight| weight * f64::from(WEIGHT));
     let whole = thousandths.filter(|weight| {

@@ -12,7 +12,6 @@ use std::sync::Arc;
 /// The folder of approved answers, which holds no cases.
 const SNAPSHOTS: &str = "snapshots";
 
-/// A golden file, not yet read.
 pub(super) struct GoldenPath {
     pub(super) path: PathBuf,
     pub(super) shown: Arc<str>,
@@ -186,7 +185,6 @@ fn in_folder<'a>(root: &Path, file: &'a Path) -> &'a [u8] {
     file.strip_prefix(root).unwrap_or(file).as_os_str().as_encoded_bytes()
 }
 
-/// A path as a person would type it.
 fn shown(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
 }

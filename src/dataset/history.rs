@@ -8,7 +8,6 @@ use serde_json::Value;
 const EXPECTED: &str = "a list of turns like {role: user, text: \"Hello\"}";
 const KEYS: [&str; 2] = ["role", "text"];
 
-/// Reads earlier turns.
 pub(super) fn read(written: Value, mistakes: &mut Mistakes) -> Vec<Turn> {
     match written {
         Value::Array(turns) => {

@@ -7,7 +7,6 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-/// Where an id comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// The row says it.
@@ -41,7 +40,6 @@ fn sorted(value: &Value) -> Value {
 #[derive(Default)]
 pub(super) struct Ids(HashMap<[u8; 16], First>);
 
-/// The case that took an id.
 #[derive(Clone, Copy)]
 pub(super) struct First {
     file: u32,
@@ -50,10 +48,9 @@ pub(super) struct First {
 }
 
 impl First {
-    /// Its place.
     pub(super) fn place(self, files: &[std::sync::Arc<str>]) -> Place {
         match files.get(self.file as usize) {
-            Some(file) => Place::at(file.clone(), self.at.line, self.at.column),
+            Some(file) => Place::in_file(file.clone(), self.at),
             None => Place::file(""),
         }
     }
@@ -61,9 +58,6 @@ impl First {
 
 impl Ids {
     /// Takes an id for the case at `at` of file number `file`.
-    ///
-    /// # Errors
-    /// The case that has it already.
     pub(super) fn take(&mut self, id: &CaseId, origin: Origin, file: u32, at: Spot) -> Result<(), First> {
         let digest = Sha256::digest(id.as_str().as_bytes());
         let mut key = [0; 16];

@@ -8,9 +8,6 @@ use crate::domain::Problem;
 use std::io::{self, BufRead};
 
 /// Hands over every case of `source`. An empty file has none.
-///
-/// # Errors
-/// Those of the source.
 pub(super) fn read(source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Result<()> {
     let mut cutter = Cutter { source, at: Spot::START, value: Vec::new() };
     let whole = match cutter.peek()? {
@@ -93,14 +90,11 @@ fn read_case(cutter: &mut Cutter<'_>, rows: &mut dyn Rows) -> io::Result<bool> {
 /// Cuts the next value out of a stream, by brackets and quotes alone.
 struct Cutter<'a> {
     source: &'a mut dyn BufRead,
-    /// Where the next byte stands.
     at: Spot,
-    /// The last value.
     value: Vec<u8>,
 }
 
 impl Cutter<'_> {
-    /// The next byte that is not white space.
     fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             let chunk = self.source.fill_buf()?;
@@ -117,7 +111,6 @@ impl Cutter<'_> {
         }
     }
 
-    /// Passes over the byte that `peek` saw.
     fn skip(&mut self) -> io::Result<()> {
         let chunk = self.source.fill_buf()?;
         let one = chunk.len().min(1);

@@ -11,7 +11,6 @@ use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 
-/// The JSON text of one row.
 pub(super) struct JsonText<'a> {
     pub(super) text: &'a str,
     pub(super) start: Spot,

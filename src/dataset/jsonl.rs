@@ -7,9 +7,6 @@ use crate::domain::Problem;
 use std::io::{self, BufRead, Read};
 
 /// Hands over every line of `source`. Holds one line at a time.
-///
-/// # Errors
-/// Those of the source.
 pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Result<()> {
     let mut line = Vec::new();
     let mut start = Spot::START;

@@ -4,23 +4,19 @@ use super::row::Part;
 use crate::domain::{ArgProblem, Problem, Problems, Step};
 use serde_json::Value;
 
-/// One mistake in a row.
 pub(super) struct Mistake {
     /// Steps from the row to the culprit.
     pub(super) path: Vec<Step>,
-    /// Which half of the last step is the culprit.
     pub(super) part: Part,
     /// What is wrong, still without a place.
     pub(super) problem: Problem,
 }
 
 impl Mistake {
-    /// A key that should not be there.
     pub(super) fn key(path: &[Step], problem: Problem) -> Mistake {
         Mistake { path: path.to_vec(), part: Part::Key, problem }
     }
 
-    /// A value that should be another.
     pub(super) fn value(path: &[Step], problem: Problem) -> Mistake {
         Mistake { path: path.to_vec(), part: Part::Value, problem }
     }
@@ -43,7 +39,6 @@ impl Mistake {
 pub(super) struct Mistakes(Vec<Mistake>);
 
 impl Mistakes {
-    /// Adds one, if there is room.
     pub(super) fn push(&mut self, mistake: Mistake) {
         if self.0.len() < Problems::KEPT {
             self.0.push(mistake);
@@ -55,23 +50,19 @@ impl Mistakes {
         self.push(Mistake::value(&[Step::key(key)], Problem::new(message).expected(expected)));
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// There is none.
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All of them, in the order in which they were found.
     pub(super) fn take(&mut self) -> Vec<Mistake> {
         std::mem::take(&mut self.0)
     }
 }
 
-/// What a value is, in words.
 pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -53,7 +53,6 @@ use std::sync::Arc;
 pub use revision::GoldenRevision;
 pub use schema::schema;
 
-/// How a golden file is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// A header and one case a record.
@@ -91,17 +90,13 @@ impl Format {
 /// A golden file as it was surveyed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GoldenFile {
-    /// Where it is.
     pub path: PathBuf,
     /// The same as the user would type it.
     pub shown: Arc<str>,
     /// The stem of its name; the suite of its cases.
     pub suite: Arc<str>,
-    /// How it is written.
     pub format: Format,
-    /// Digest of its bytes.
     pub sha256: [u8; 32],
-    /// How many bytes it has.
     pub bytes: u64,
 }
 
@@ -226,7 +221,6 @@ fn read(path: &Path, format: Format, rules: &dyn CheckRules, rows: &mut dyn Rows
     source.finish()
 }
 
-/// The first pass over one file.
 struct SurveyPass<'a> {
     file: &'a GoldenPath,
     index: u32,
@@ -274,7 +268,7 @@ impl Rows for SurveyPass<'_> {
 
 impl SurveyPass<'_> {
     fn place(&self, at: Spot) -> Place {
-        Place::at(self.file.shown.clone(), at.line, at.column)
+        Place::in_file(self.file.shown.clone(), at)
     }
 
     /// Takes the id of a case, or says who has it.
@@ -296,7 +290,6 @@ impl SurveyPass<'_> {
     }
 }
 
-/// The second pass over one file.
 struct StreamPass<'a> {
     file: &'a GoldenFile,
     rules: &'a dyn CheckRules,
@@ -316,8 +309,7 @@ impl Rows for StreamPass<'_> {
             return;
         };
         if !self.is_broken && !self.is_stopped {
-            let Spot { line, column } = row.at.start();
-            let place = Place::at(self.file.shown.clone(), line, column);
+            let place = Place::in_file(self.file.shown.clone(), row.at.start());
             self.is_stopped = (self.each)(case_of(id, draft, &self.file.suite, place)).is_break();
         }
     }
@@ -331,7 +323,6 @@ impl Rows for StreamPass<'_> {
     }
 }
 
-/// The case of a draft without mistakes.
 fn case_of(id: CaseId, draft: Draft, suite: &Arc<str>, place: Place) -> Case {
     let Draft { id: _, tags, critical, weight, cluster, vars, history, checks, labels, notes, mistakes: _ } = draft;
     Case {

@@ -67,12 +67,10 @@ impl GoldenRevision {
         Ok(())
     }
 
-    /// The folder that stands for the project's root.
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Writes one plain file.
     fn extract(&self, root: &Path, entry: &TreeEntry, bytes: &mut u64) -> Result<bool, Problem> {
         let path = entry.path.as_str();
         if entry.kind != EntryKind::File || !is_plain(Path::new(path)) {
@@ -111,7 +109,6 @@ impl GoldenRevision {
     }
 }
 
-/// The texts of all files below a path.
 fn texts_below(path: &Path, texts: &mut Vec<String>) {
     if let Ok(entries) = fs::read_dir(path) {
         for entry in entries.flatten() {

@@ -9,9 +9,6 @@ use std::path::Path;
 /// The names of the approved answers and proposals in `golden/snapshots/` below `root` that belong to no case, sorted.
 /// `referenced` are the names of the approved answers that cases ask for ([`crate::domain::snapshot_file`]). Other files, and
 /// what lies in folders, are not looked at; without the folder there is nothing.
-///
-/// # Errors
-/// The folder can't be read.
 pub fn unreferenced_snapshots(root: &Path, referenced: &BTreeSet<String>) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(root.join(SNAPSHOTS)) {
         Ok(entries) => entries,

@@ -15,14 +15,10 @@ pub(super) const MAX_YAML: usize = 64 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// An open golden file.
 pub(super) struct Source(BufReader<HashingReader>);
 
 impl Source {
     /// Opens a file and skips its byte order mark.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub(super) fn open(path: &Path) -> io::Result<Source> {
         let reader = HashingReader { file: File::open(path)?, hash: Sha256::new(), bytes: 0 };
         let mut reader = BufReader::with_capacity(64 * 1024, reader);
@@ -38,9 +34,6 @@ impl Source {
     }
 
     /// Reads what is left; the SHA-256 over all bytes of the file, and how many they are.
-    ///
-    /// # Errors
-    /// Those of the file system.
     pub(super) fn finish(mut self) -> io::Result<([u8; 32], u64)> {
         io::copy(&mut self.0, &mut io::sink())?;
         let reader = self.0.into_inner();
@@ -71,9 +64,6 @@ impl Read for HashingReader {
 }
 
 /// The text of `bytes`, which begin at `start`.
-///
-/// # Errors
-/// The first byte that is not UTF-8, with its place.
 pub(super) fn text(bytes: &[u8], start: Spot) -> Result<&str, (Spot, Problem)> {
     std::str::from_utf8(bytes).map_err(|error| {
         let (before, rest) = bytes.split_at(error.valid_up_to());

@@ -9,22 +9,13 @@ use super::json_text::duplicate_key;
 use super::row::{Locate, Part, Row, Rows, Spot};
 use super::source::{MAX_YAML, text};
 use crate::domain::{Problem, Step};
-use crate::yaml::{Node, Places, Position};
+use diagnostics::yaml::{self, Node, Places};
 use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::budget::BudgetBreach;
-use serde_saphyr::{DuplicateKeyPolicy, Error, MessageFormatter, Options, Spanned, UserMessageFormatter};
-use std::collections::HashMap;
+use serde_saphyr::Spanned;
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
-/// How deep lists and maps may be nested. A level takes some 40 KiB of stack in a debug build, and a thread may have no
-/// more than 2 MiB.
-const MAX_DEPTH: usize = 32;
-
 /// Hands over every case of `source`. An empty file has none.
-///
-/// # Errors
-/// Those of the source.
 pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Result<()> {
     let mut bytes = Vec::new();
     Read::take(&mut source, MAX_YAML as u64 + 1).read_to_end(&mut bytes)?;
@@ -40,60 +31,14 @@ pub(super) fn read(mut source: &mut dyn BufRead, rows: &mut dyn Rows) -> io::Res
             return Ok(());
         }
     };
-    let read = serde_saphyr::with_deserializer_from_str_with_options(text, options(), |root| {
+    let read = serde_saphyr::with_deserializer_from_str_with_options(text, yaml::options(), |root| {
         root.deserialize_any(Root { rows: &mut *rows })
     });
     if let Err(error) = read {
-        let at = error.location().map_or(Spot::START, spot);
-        rows.problem(at, describe(&error));
+        let (at, problem) = yaml::describe(&error);
+        rows.problem(at, problem);
     }
     Ok(())
-}
-
-/// The parser's error in our words, where they are better than its own.
-fn describe(error: &Error) -> Problem {
-    let problem = if let Error::Budget { breach, .. } = error {
-        if let BudgetBreach::Depth { .. } = breach {
-            Problem::new(format!("nested too deeply for a YAML file: more than {MAX_DEPTH} lists and maps"))
-        } else {
-            Problem::new("too many values or aliases for a YAML file")
-                .expected("aliases that are not nested in aliases")
-        }
-    } else if let Error::MultipleDocuments { .. } = error {
-        Problem::new("a second YAML document").expected("one list of cases, in one document")
-    } else if let Error::UnknownAnchor { .. } = error {
-        Problem::new("an alias to an anchor that is not above it").hint("put a text that begins with `*` in quotes")
-    } else {
-        let message = UserMessageFormatter.format_message(error);
-        Problem::new(format!("not readable as YAML: {message}"))
-    };
-    match problem.hint {
-        Some(_) => problem,
-        None => problem.hint("what follows in this file is not checked yet"),
-    }
-}
-
-fn options() -> Options {
-    serde_saphyr::options! {
-        // Enough for large files; all of them may be in one case. The limits on anchors and aliases stay the crate's.
-        budget: serde_saphyr::budget! {
-            max_events: 24_000_000,
-            max_nodes: 8_000_000,
-            max_depth: MAX_DEPTH,
-        },
-        // Noticed here instead, so that all of them are listed, with both places.
-        duplicate_keys: DuplicateKeyPolicy::PassThrough,
-        strict_booleans: true,
-        leading_zero_numbers_as_strings: true,
-        underscored_numbers_as_strings: true,
-        reject_unsupported_tags: true,
-        with_snippet: false,
-    }
-}
-
-fn spot(at: impl Into<Position>) -> Spot {
-    let Position { line, column } = at.into();
-    Spot { line, column }
 }
 
 /// The document: hands its elements over while they are read.
@@ -102,9 +47,10 @@ struct Root<'a> {
 }
 
 impl Root<'_> {
-    fn refuse(self) {
+    fn refuse<E>(self) -> Result<(), E> {
         let problem = Problem::new("the file is not a list of cases").expected("a list: every case begins with `- `");
         self.rows.problem(Spot::START, problem);
+        Ok(())
     }
 }
 
@@ -117,13 +63,14 @@ impl<'de> Visitor<'de> for Root<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
         while let Some(case) = list.next_element::<Spanned<Node>>()? {
-            let start = spot(case.referenced);
+            let start = yaml::spot(case.referenced);
             let Node { value, places } = case.value;
-            let duplicates = duplicates(&places);
-            for (key, first, second) in &duplicates {
-                self.rows.problem(*second, duplicate_key(key, *first));
+            let duplicates = places.duplicates();
+            let flawed = !duplicates.is_empty();
+            for (key, first, second) in duplicates {
+                self.rows.problem(second, duplicate_key(key, first));
             }
-            self.rows.row(Row { written: value, flawed: !duplicates.is_empty(), at: &Case { start, places } });
+            self.rows.row(Row { written: value, flawed, at: &Case { start, places } });
         }
         Ok(())
     }
@@ -133,38 +80,31 @@ impl<'de> Visitor<'de> for Root<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<Spanned<String>, Spanned<Node>>()?.is_some() {}
-        self.refuse();
-        Ok(())
+        while map.next_entry::<String, Node>()?.is_some() {}
+        self.refuse()
     }
 
     fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.refuse();
-        Ok(())
+        self.refuse()
     }
 
     fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.refuse();
-        Ok(())
+        self.refuse()
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.refuse();
-        Ok(())
+        self.refuse()
     }
 
     fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.refuse();
-        Ok(())
+        self.refuse()
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.refuse();
-        Ok(())
+        self.refuse()
     }
 }
 
-/// The places of one case.
 struct Case {
     start: Spot,
     places: Places,
@@ -176,53 +116,10 @@ impl Locate for Case {
     }
 
     fn find(&self, path: &[Step], part: Part) -> Spot {
-        let mut places = &self.places;
-        let (mut key_at, mut value_at) = (self.start, self.start);
-        for step in path {
-            match (step, places) {
-                (Step::Key(key), Places::Map(entries)) => {
-                    let Some(entry) = entries.iter().find(|entry| entry.key == *key) else {
-                        break;
-                    };
-                    (key_at, value_at, places) = (spot(entry.key_at), spot(entry.value_at), &entry.inside);
-                }
-                (Step::Index(index), Places::List(items)) => {
-                    let Some((at, inside)) = items.get(*index) else { break };
-                    (key_at, value_at, places) = (spot(*at), spot(*at), inside);
-                }
-                (Step::Key(_), Places::List(_) | Places::Leaf) | (Step::Index(_), Places::Map(_) | Places::Leaf) => {
-                    key_at = value_at;
-                    break;
-                }
-            }
-        }
+        let (key_at, value_at) = self.places.find(self.start, path);
         match part {
             Part::Key => key_at,
             Part::Value => value_at,
         }
     }
-}
-
-/// Every key that its map already has: the key, its first place, its second one.
-fn duplicates(places: &Places) -> Vec<(String, Spot, Spot)> {
-    let mut found = Vec::new();
-    let mut open = vec![places];
-    while let Some(places) = open.pop() {
-        match places {
-            Places::Leaf => {}
-            Places::List(items) => open.extend(items.iter().rev().map(|(_, inside)| inside)),
-            Places::Map(entries) => {
-                let mut seen = HashMap::with_capacity(entries.len());
-                for entry in entries {
-                    match seen.get(entry.key.as_str()) {
-                        Some(first) => found.push((entry.key.clone(), spot(*first), spot(entry.key_at))),
-                        None => drop(seen.insert(entry.key.as_str(), entry.key_at)),
-                    }
-                }
-                open.extend(entries.iter().rev().map(|entry| &entry.inside));
-            }
-        }
-    }
-    found.sort_by_key(|(_, _, second)| (second.line, second.column));
-    found
 }

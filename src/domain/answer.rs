@@ -5,18 +5,14 @@ use super::finish::Finish;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One function call of the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ToolCall {
-    /// The function's name.
     pub name: String,
-    /// Its arguments.
     #[serde(default)]
     pub args: Map<String, Value>,
 }
 
-/// Tokens, as the service counts them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Usage {
@@ -26,9 +22,7 @@ pub struct Usage {
     pub cached: u64,
     /// Output tokens without thinking.
     pub output: u64,
-    /// Thinking tokens.
     pub thinking: u64,
-    /// The service's total.
     pub total: u64,
 }
 
@@ -48,7 +42,6 @@ impl Usage {
 pub struct Answer {
     /// The concatenated text parts without thoughts; empty if there are none.
     pub text: String,
-    /// Function calls, in order.
     pub tool_calls: Vec<ToolCall>,
     /// Why the model stopped, in the provider's word; `None` if it did not say.
     pub finish_reason: Option<String>,
@@ -58,9 +51,7 @@ pub struct Answer {
     /// Why the service refused the prompt itself, in the service's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub block_reason: Option<String>,
-    /// The model that served it.
     pub model_version: Option<String>,
-    /// Tokens.
     pub usage: Usage,
     /// Milliseconds from sending the successful attempt to its last byte.
     pub latency_ms: u64,
@@ -79,7 +70,6 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// Why it ended.
     pub fn finish(&self) -> Finish {
         self.finish.unwrap_or_else(|| Finish::of(self.finish_reason.as_deref()))
     }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 
 string_enum! {
-    /// Which of the two versions.
     pub enum Arm {
         /// Blue: the version serving now.
         Baseline = "baseline",
@@ -19,11 +18,8 @@ impl fmt::Display for Arm {
     }
 }
 
-/// A value for each arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Arms<T> {
-    /// Of the baseline.
     pub baseline: T,
-    /// Of the candidate.
     pub candidate: T,
 }

@@ -9,7 +9,6 @@ pub struct OpenBatch {
     pub label: String,
     /// The service's name of it; `None` when the process died before the service had answered.
     pub name: Option<String>,
-    /// The file that was uploaded for it, if one was.
     pub file: Option<String>,
     /// The planned answers in it, in the order of its requests: position in plan order, and identity.
     pub items: Vec<(u64, [u8; 32])>,
@@ -19,9 +18,6 @@ pub struct OpenBatch {
 /// kill of the process.
 pub trait BatchLedger: Send + Sync + 'static {
     /// The jobs of the run that have not ended, oldest first.
-    ///
-    /// # Errors
-    /// A sentence why they can't be read.
     fn open(&self) -> Result<Vec<OpenBatch>, String>;
 
     /// Notes a job that is about to be created, and what is in it. Returns the store's number of it.
@@ -31,20 +27,11 @@ pub trait BatchLedger: Send + Sync + 'static {
     fn announce(&self, label: &str, items: &[(u64, [u8; 32])]) -> Result<i64, String>;
 
     /// Notes the file that was uploaded for a job.
-    ///
-    /// # Errors
-    /// A sentence why it can't be noted.
     fn uploaded(&self, id: i64, file: &str) -> Result<(), String>;
 
     /// Notes the service's name of a job.
-    ///
-    /// # Errors
-    /// A sentence why it can't be noted.
     fn created(&self, id: i64, name: &str) -> Result<(), String>;
 
     /// Forgets a job: everything that came of it is kept, or it never came to be.
-    ///
-    /// # Errors
-    /// A sentence why it can't be noted.
     fn close(&self, id: i64) -> Result<(), String>;
 }

@@ -8,7 +8,6 @@ use std::fmt;
 pub struct Label {
     /// The answer; never empty.
     pub answer: String,
-    /// Whether it passes the check.
     pub pass: bool,
     /// The name of the check; `None` for the only check `judge` of the case.
     pub check: Option<String>,
@@ -17,9 +16,7 @@ pub struct Label {
 /// A judge, and the way in which a check has it decide. How often a judge errs depends on both.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JudgeUse {
-    /// The judge's name in the settings.
     pub judge: String,
-    /// How often it is asked.
     pub votes: u32,
     /// What the votes must come to: `majority`, `mean of at least 0.7`, `preference of at least 0.5`.
     pub rule: String,
@@ -47,7 +44,6 @@ pub struct Agreement {
     pub false_fail: u64,
     /// Neither does.
     pub true_fail: u64,
-    /// The judge lets it pass, people do not.
     pub false_pass: u64,
     /// The judge said nothing that counts.
     pub errors: u64,
@@ -108,34 +104,26 @@ fn share(part: u64, whole: u64) -> f64 {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CalibrationEntry {
-    /// The judge's name in the settings.
     pub judge: String,
-    /// How often it was asked.
     pub votes: u32,
-    /// What its votes had to come to.
     pub rule: String,
-    /// The model asked for.
     pub model: String,
     /// The models that served, sorted; empty where the service does not tell.
     pub served: Vec<String>,
-    /// Digest of its prompt.
     pub prompt_sha256: String,
     /// Digest of all that makes it this judge: service, model and prompt.
     pub judge_sha256: String,
     /// Digest of the labels, and of the cases and checks that they belong to.
     pub labels_sha256: String,
-    /// What came of it.
     pub counts: Agreement,
 }
 
 impl CalibrationEntry {
-    /// Which judge, asked how.
     pub fn judge_use(&self) -> JudgeUse {
         JudgeUse { judge: self.judge.clone(), votes: self.votes, rule: self.rule.clone() }
     }
 }
 
-/// What is known of a judge's errors.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Calibration {
     /// It was asked about labelled answers.
@@ -149,13 +137,9 @@ pub enum Calibration {
 /// A judge that decides cases of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecidingJudge {
-    /// Which, asked how.
     pub asked: JudgeUse,
-    /// The model asked for.
     pub model: String,
-    /// Digest of its prompt.
     pub prompt_sha256: String,
-    /// What is known of its errors.
     pub calibration: Calibration,
     /// The golden files hold other labels for it than those of its calibration.
     pub other_labels: bool,
@@ -164,7 +148,6 @@ pub struct DecidingJudge {
 /// The judges that decide the cases of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DecidingJudges {
-    /// Each of them once.
     pub judges: Vec<DecidingJudge>,
     /// For each kind of case, the judges that decide it, as places in `judges`; one that decides by two checks is there twice.
     pub together: Vec<Vec<usize>>,

@@ -12,7 +12,6 @@ pub const MOST_CANDIDATES: usize = 100;
 /// One of several candidates of a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// As typed.
     pub name: String,
     /// Its folder in the output folder; see [`candidate_folder`].
     pub folder: String,
@@ -21,11 +20,9 @@ pub struct Candidate {
 /// What one of several candidates came to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CandidateLine {
-    /// As typed.
     pub name: String,
     /// `None` if it was not run, because the call had ended before.
     pub decision: Option<Decision>,
-    /// That of its own verdict.
     pub promotable: bool,
     /// Candidate minus baseline; `None` without a case scored in both arms.
     pub difference: Option<Difference>,
@@ -33,7 +30,6 @@ pub struct CandidateLine {
     pub chosen: bool,
     /// Its own verdict, below the output folder; `None` if it was not run, or that could not be written.
     pub path: Option<String>,
-    /// Its pass rate.
     pub rate: Option<ArmRate>,
     /// Cost of its own run in US dollars; `None` when a price is unknown, or it was not run.
     pub cost_usd: Option<f64>,

@@ -3,17 +3,14 @@
 use super::calibration::Label;
 use super::case_id::CaseId;
 use super::check::CheckSpec;
-use super::diagnostic::Place;
+use diagnostics::Place;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
 string_enum! {
-    /// Who spoke in an earlier turn.
     pub enum TurnRole {
-        /// The person.
         User = "user",
-        /// The model.
         Model = "model",
     }
 }
@@ -22,9 +19,7 @@ string_enum! {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Turn {
-    /// Who spoke.
     pub role: TurnRole,
-    /// What was said.
     pub text: String,
 }
 
@@ -38,7 +33,6 @@ pub struct Case {
     pub id: CaseId,
     /// The stem of the golden file it stands in; a test suite in junit.xml.
     pub suite: Arc<str>,
-    /// Where it stands.
     pub place: Place,
     /// Free labels, for selection and slices.
     pub tags: Vec<String>,
@@ -57,7 +51,6 @@ pub struct Case {
     pub checks: Vec<CheckSpec>,
     /// What people said of answers to it; only judges are held against them.
     pub labels: Vec<Label>,
-    /// Free text for people.
     pub notes: Option<String>,
 }
 

@@ -10,12 +10,10 @@ use std::sync::Arc;
 pub struct CaseId(Arc<str>);
 
 impl CaseId {
-    /// Takes an id as it was written.
     pub fn new(id: impl Into<Arc<str>>) -> CaseId {
         CaseId(id.into())
     }
 
-    /// The id as it was written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,13 +1,13 @@
 //! A check: a matcher with its arguments on a case, as written in the golden data.
 
 use super::case_id::CaseId;
+use diagnostics::Step;
 use serde_json::Value;
 use std::fmt;
 
 /// One check as it was written: a one-key map `matcher: arguments`, plus `weight`, `name` and `advisory`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CheckSpec {
-    /// The matcher's name.
     pub matcher: String,
     /// The matcher's arguments, files already read into them.
     pub args: Value,
@@ -93,37 +93,17 @@ impl CheckSpec {
     }
 }
 
-/// One step into a JSON or YAML value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// The value of a key.
-    Key(String),
-    /// An element, from 0.
-    Index(usize),
-}
-
-impl Step {
-    /// The value of a key.
-    pub fn key(key: impl Into<String>) -> Step {
-        Step::Key(key.into())
-    }
-}
-
 /// A mistake in a check; `path` leads from the check to the culprit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ArgProblem {
-    /// Steps from the check's own value.
     pub path: Vec<Step>,
     /// What is wrong; lowercase, no full stop.
     pub message: String,
-    /// What would have been right.
     pub expected: Option<String>,
-    /// What to do.
     pub hint: Option<String>,
 }
 
 impl ArgProblem {
-    /// A mistake of the value itself.
     pub fn new(message: impl Into<String>) -> ArgProblem {
         ArgProblem { path: Vec::new(), message: message.into(), expected: None, hint: None }
     }
@@ -135,14 +115,12 @@ impl ArgProblem {
         self
     }
 
-    /// Adds what would have been right.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> ArgProblem {
         self.expected = Some(expected.into());
         self
     }
 
-    /// Adds what to do.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> ArgProblem {
         self.hint = Some(hint.into());
@@ -166,9 +144,6 @@ pub trait CheckRules: Sync {
     fn verify(&self, check: CheckSpec) -> Result<CheckSpec, Vec<ArgProblem>>;
 
     /// Adds to a verified check what depends on the case it stands on, such as the approved answer.
-    ///
-    /// # Errors
-    /// As for [`CheckRules::verify`].
     fn complete(&self, check: CheckSpec, case: &CaseId) -> Result<CheckSpec, Vec<ArgProblem>>;
 
     /// The matcher's short form is a text, so a CSV cell is that text; otherwise a cell is read as JSON. `None` for an

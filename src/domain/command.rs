@@ -1,6 +1,6 @@
 //! A command of the user's own that judges answers.
 
-use super::diagnostic::Place;
+use diagnostics::Place;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -8,14 +8,11 @@ use std::time::Duration;
 /// from anyone, so that a check names a command but never says what is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// What checks call it.
     pub name: String,
     /// The program and its arguments; at least the program. No shell reads them.
     pub argv: Vec<String>,
     /// How long it may take to answer one request, its start included; more than 0, up to an hour.
     pub timeout: Duration,
-    /// Its environment, besides PATH.
     pub env: BTreeMap<String, String>,
-    /// Where it is declared.
     pub place: Place,
 }

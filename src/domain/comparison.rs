@@ -16,7 +16,6 @@ use std::collections::BTreeMap;
 /// Cases scored in both arms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PairCounts {
-    /// All of them.
     pub n: u64,
     /// Every repeat passes in both arms.
     pub both_pass: u64,
@@ -28,33 +27,24 @@ pub struct PairCounts {
     pub both_fail: u64,
 }
 
-/// Answers of one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Answers planned, without those left out because both arms send the same request.
     pub planned: u64,
-    /// Answers judged.
     pub scored: u64,
-    /// Judged answers that pass.
     pub passed: u64,
     /// Planned and not judged for any reason but an identical request; counts against promoting.
     pub missing: u64,
     /// Missing because the service refused the request itself.
     pub refused: u64,
-    /// Answers taken from the store's cache.
     pub cached: u64,
 }
 
-/// How a comparison is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Design {
-    /// Repeats per case and arm.
     pub repeats: u32,
-    /// There is a baseline to compare with.
     pub baseline: bool,
-    /// Both arms render the same requests.
     pub identical: bool,
-    /// What an answer scores.
     pub metric: Metric,
     /// What is drawn.
     pub estimand: Estimand,
@@ -76,9 +66,7 @@ pub struct RateSums {
 pub struct ArmRate {
     /// Mean over cases of the share of passing repeats.
     pub pass: f64,
-    /// Lower end.
     pub low: f64,
-    /// Upper end.
     pub high: f64,
 }
 
@@ -87,9 +75,7 @@ pub struct ArmRate {
 pub struct Attempts {
     /// Answers planned, those that were to confirm a failure included.
     pub planned: u32,
-    /// Answers judged.
     pub scored: u32,
-    /// Judged answers that fail.
     pub failed: u32,
 }
 
@@ -108,20 +94,15 @@ impl Attempts {
 /// Must-pass cases that fared alike.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MustPassGroup {
-    /// How many.
     pub cases: u64,
-    /// Some of them, in plan order.
     pub ids: Vec<CaseId>,
 }
 
 /// Milliseconds that the successful attempts of one arm took, those of stored answers included; 0 without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
-    /// Median.
     pub p50: u64,
-    /// 95th percentile.
     pub p95: u64,
-    /// 99th percentile.
     pub p99: u64,
 }
 
@@ -130,13 +111,9 @@ pub struct Latency {
 /// be longer than the run. 0 without any.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitTimes {
-    /// Median.
     pub p50: u64,
-    /// 95th percentile.
     pub p95: u64,
-    /// The longest.
     pub max: u64,
-    /// All together.
     pub total: u64,
 }
 
@@ -144,17 +121,13 @@ pub struct WaitTimes {
 /// threads can't change a digit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Comparison {
-    /// Repeats per case and arm.
     pub repeats: u32,
-    /// There is a baseline to compare with.
     pub has_baseline: bool,
-    /// Candidate arm, per case.
     pub counts: Counts,
     /// Cases scored in both arms.
     pub paired: PairCounts,
     /// What an answer scores, and what a difference is about.
     pub metric: Metric,
-    /// What a difference is about.
     pub estimand: Estimand,
     /// Some cases stand in clusters, which are the units.
     pub clustered: bool,
@@ -172,9 +145,7 @@ pub struct Comparison {
     pub passes_missing_against: Units,
     /// The same, missing counted as pass.
     pub passes_missing_for: Units,
-    /// Answers of the baseline.
     pub baseline: Tally,
-    /// Answers of the candidate.
     pub candidate: Tally,
     /// Over fully scored baseline cases.
     pub baseline_rate: RateSums,
@@ -189,7 +160,6 @@ pub struct Comparison {
     pub regressed: Vec<CaseId>,
     /// Some ids of cases with missing answers, in plan order, for messages.
     pub missing: Vec<CaseId>,
-    /// Tokens of all answers.
     pub usage: Usage,
     /// Cost of the answers that this run asked for, in US dollars; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
@@ -200,17 +170,12 @@ pub struct Comparison {
     pub imported: u64,
     /// Requests sent by this run, retries included.
     pub requests: u64,
-    /// Attempts beyond the first.
     pub retries: u64,
-    /// How long what this run asked for waited.
     pub waited_ms: WaitTimes,
     /// Answers by the time they took when they were asked for, those from the store included; baseline and candidate.
     pub latency_ms: (Latency, Latency),
-    /// Models that served the baseline, sorted.
     pub baseline_served: Vec<String>,
-    /// Models that served the candidate, sorted.
     pub candidate_served: Vec<String>,
-    /// Both arms render the same requests.
     pub identical: bool,
     /// Answers not asked because the budget was spent.
     pub over_budget: u64,
@@ -222,7 +187,6 @@ pub struct Comparison {
     pub slices: Vec<TagSums>,
     /// There are more tags than `slices` has.
     pub tags_left_out: bool,
-    /// What guardrails are judged by.
     pub guards: GuardSums,
     /// Cases that are counted, and enter nothing else that decides.
     pub quarantine: QuarantineSums,

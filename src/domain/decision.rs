@@ -4,13 +4,9 @@ use super::case_id::CaseId;
 use serde::{Deserialize, Serialize};
 
 string_enum! {
-    /// May it go live?
     pub enum Decision {
-        /// Yes.
         Promote = "promote",
-        /// No.
         Block = "block",
-        /// Not enough is known.
         Inconclusive = "inconclusive",
     }
 }
@@ -82,9 +78,7 @@ string_enum! {
 /// One reason of a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reason {
-    /// Stable code.
     pub code: ReasonCode,
-    /// One plain sentence.
     pub message: String,
     /// Cases it is about, some of them.
     pub cases: Vec<CaseId>,
@@ -119,8 +113,6 @@ string_enum! {
 /// Something that a reader of a verdict has to know, and that decides nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// Stable code.
     pub code: WarningCode,
-    /// One plain sentence.
     pub message: String,
 }

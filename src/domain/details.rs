@@ -25,13 +25,10 @@ pub struct Details {
     /// The answer's tokens with their probabilities, as far as they were asked for.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub logprobs: Vec<ChosenToken>,
-    /// Passages that stand elsewhere.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub citations: Vec<Citation>,
-    /// Searches made for the answer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub queries: Vec<String>,
-    /// What the searches found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<FoundSource>,
     /// Which passages of the answer rest on which sources.
@@ -63,11 +60,9 @@ pub struct SafetyRating {
     pub blocked: bool,
 }
 
-/// A token of the answer.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ChosenToken {
-    /// Its text.
     pub token: String,
     /// Natural logarithm of its probability.
     pub logprob: f64,
@@ -80,7 +75,6 @@ pub struct ChosenToken {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TopToken {
-    /// Its text.
     pub token: String,
     /// Natural logarithm of its probability.
     pub logprob: f64,
@@ -97,10 +91,8 @@ pub struct Citation {
     /// Where else it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
-    /// What that is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// Its licence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub license: Option<String>,
 }
@@ -112,10 +104,8 @@ pub struct FoundSource {
     /// Where it is; what was found in one's own documents may have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uri: Option<String>,
-    /// What it is called.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// What it says, where the service tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
 }
@@ -128,42 +118,35 @@ pub struct Support {
     pub start: u64,
     /// Where it ends, in bytes of its part of the answer.
     pub end: u64,
-    /// The passage.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub text: String,
     /// Its sources, as positions from 0 in [`Details::sources`].
     pub sources: Vec<usize>,
 }
 
-/// A page that the model asked for.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RetrievedUrl {
-    /// Where it is.
     pub url: String,
     /// Whether it came, in the service's word.
     pub status: String,
 }
 
-/// Code that the model ran.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CodeRun {
     /// Its language, in the service's word.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
-    /// The code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// How it ended, in the service's word; `None` if no end was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
-    /// What it printed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
 }
 
-/// The state of a model.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ModelStatus {
@@ -183,7 +166,6 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl Details {
-    /// There is nothing to tell.
     pub fn is_empty(&self) -> bool {
         *self == Details::default()
     }

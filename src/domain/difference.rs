@@ -16,7 +16,6 @@ pub struct Difference {
     pub high: f64,
     /// Two-sided confidence, 1 - 2 alpha.
     pub confidence: f64,
-    /// How it was computed.
     pub method: Method,
 }
 
@@ -33,7 +32,6 @@ fn nan_for_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Er
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// The two test statistics.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ZScores {
     /// Against "worse by the margin"; promotes at or above the critical value.

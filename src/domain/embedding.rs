@@ -5,9 +5,7 @@ use super::request::digest;
 /// A text for a model of embeddings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Meaning {
-    /// The model's name in the settings.
     pub by: String,
-    /// The text.
     pub text: String,
 }
 

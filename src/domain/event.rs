@@ -7,7 +7,6 @@ use std::time::Duration;
 pub enum Event {
     /// The number of planned answers is known.
     Planned {
-        /// Answers in all.
         answers: u64,
     },
     /// An answer was there already.
@@ -19,14 +18,11 @@ pub enum Event {
     },
     /// An attempt failed and will be repeated.
     Retrying {
-        /// A stable code like `http_429`.
         code: String,
-        /// How long it waits.
         wait: Duration,
     },
     /// The service asked for a pause, and nothing is sent meanwhile.
     Held {
-        /// How long.
         wait: Duration,
     },
     /// A look at the batch jobs that wait at the service.
@@ -35,41 +31,31 @@ pub enum Event {
         jobs: usize,
         /// Requests in them that are answered, as far as the service tells.
         answered: u64,
-        /// Requests in them.
         requests: u64,
     },
     /// What was learnt about the service's limits has changed; nothing, where the user's own limits hold.
     Paced {
         /// Requests at once, if fewer than the user allows.
         at_once: Option<usize>,
-        /// Requests a minute.
         rpm: Option<u64>,
-        /// Input tokens a minute.
         tpm: Option<u64>,
     },
-    /// An answer could not be had.
     Failed {
-        /// A stable code.
         code: String,
-        /// What happened.
         message: String,
     },
     /// Something worth a line that stops nothing.
     Note {
-        /// One plain sentence.
         message: String,
     },
     /// The run stops early; what was asked is finished first.
     Stopping {
-        /// Why, for people.
         reason: String,
     },
-    /// All answers are in.
     Done,
 }
 
 /// Shows progress. Called from several threads, must not block.
 pub trait Progress: Send + Sync {
-    /// Takes note of an event.
     fn on(&self, event: &Event);
 }

@@ -4,19 +4,16 @@
 use serde::{Deserialize, Serialize};
 
 string_enum! {
-    /// How the run ended.
     pub enum Completion {
         /// Every planned answer has an outcome.
         Complete = "complete",
         /// It is one shard of several: the others' cases are not in it.
         Shard = "shard",
-        /// The budget was spent.
         Budget = "budget",
         /// A person or the system interrupted it.
         Interrupted = "interrupted",
         /// A failure that every further request would share stopped it.
         Stopped = "stopped",
-        /// The store failed midway.
         StoreFailed = "store_failed",
     }
 }
@@ -24,7 +21,6 @@ string_enum! {
 /// Digests of what decides besides prompts' files, dataset and policy; SHA-256, in hex.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputDigests {
-    /// Both arms render the same requests.
     pub identical: bool,
     /// Over the requests of all selected cases in both arms, as they go over the wire, and their models.
     pub requests_sha256: String,
@@ -71,7 +67,6 @@ pub struct Changes {
 }
 
 impl Changes {
-    /// Rows that are kept.
     pub const KEPT: usize = 200;
 
     /// Sorts the rows, what is weaker first, and keeps the first of them.
@@ -92,7 +87,6 @@ impl Changes {
         Changes { base: Some(base), rows, accepted }
     }
 
-    /// What is weaker.
     pub fn weaker(&self) -> impl Iterator<Item = &PolicyChange> {
         self.rows.iter().filter(|row| row.weaker)
     }

@@ -3,7 +3,6 @@
 /// A Cargo feature of this package.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Feature {
-    /// Its name.
     pub name: &'static str,
     /// This binary was built with it.
     pub enabled: bool,

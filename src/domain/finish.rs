@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Finish {
-    /// The model was done.
     Complete,
     /// The model calls functions.
     ToolCall,
@@ -41,7 +40,6 @@ const WORDS: [(&str, Finish); 12] = [
 ];
 
 impl Finish {
-    /// The meaning of a word.
     pub fn of(word: Option<&str>) -> Finish {
         match word {
             None => Finish::Unknown,

@@ -42,14 +42,12 @@ impl Guardrails {
         .collect()
     }
 
-    /// Nothing is declared.
     pub fn is_empty(&self) -> bool {
         *self == Guardrails::default()
     }
 }
 
 string_enum! {
-    /// What a guardrail is about.
     pub enum GuardMetric {
         /// 95th percentile of the latency, in milliseconds.
         LatencyP95 = "latency_p95",
@@ -95,19 +93,15 @@ pub struct Guardrail {
     pub metric: GuardMetric,
     /// Cases that were looked at.
     pub n: u64,
-    /// The baseline's value.
     pub baseline: Option<f64>,
-    /// The candidate's value.
     pub candidate: Option<f64>,
     /// How much worse the candidate is; relative or absolute, as the metric has it. Negative if it is better.
     pub change: Option<f64>,
-    /// How much worse it may be.
     pub allowed: f64,
     /// The chance to see such a worsening, or a larger one, if the true one is just the allowed one.
     pub p: Option<f64>,
     /// The same if there is none at all.
     pub p_any: Option<f64>,
-    /// What the gate says.
     pub status: GuardStatus,
     /// Why it can't be judged.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -125,7 +119,6 @@ pub struct GuardSums {
     pub output_tokens: PairSums,
     /// Cost, in billionths of a US dollar.
     pub cost: PairSums,
-    /// Latencies, where a guardrail asks for them.
     pub latency: LatencySums,
 }
 

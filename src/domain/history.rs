@@ -12,31 +12,23 @@ use super::slices::Slice;
 use super::verdict::SampleSize;
 use serde::{Deserialize, Serialize};
 
-/// A prompt that a run tested.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TestedPrompt {
-    /// As typed.
     pub name: String,
     /// Digest of source and partials.
     pub sha256: String,
-    /// The model asked for.
     pub model: String,
 }
 
 /// What a run was, known before its first answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunFacts {
-    /// Green.
     pub candidate: TestedPrompt,
-    /// Blue; `None` without a baseline.
     pub baseline: Option<TestedPrompt>,
-    /// The built-in simulator answers.
     pub simulated: bool,
-    /// Digest over the golden files.
     pub dataset_sha256: String,
     /// Digest over the judges that checks name, and the project's own commands.
     pub judges_sha256: String,
-    /// Digest over the rules of the verdict.
     pub policy_sha256: String,
     /// Identity of what is tested.
     pub key: String,
@@ -44,13 +36,9 @@ pub struct RunFacts {
     pub selection: Vec<String>,
     /// One part of several of the dataset.
     pub shard: bool,
-    /// Cases selected.
     pub cases: u64,
-    /// Cases in the files.
     pub total: u64,
-    /// Repeats per case and arm.
     pub repeats: u32,
-    /// Gated, or `--no-gate`.
     pub gated: bool,
     /// Both arms sent the same requests, so that only must-pass cases were asked.
     pub identical: bool,
@@ -59,28 +47,20 @@ pub struct RunFacts {
     pub ci: Option<CiAttempt>,
 }
 
-/// What a run came to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunConclusion {
     /// `promote`, `block` or `inconclusive`.
     pub decision: String,
-    /// The process's exit code.
     pub exit_code: u8,
-    /// As verdict.json had it.
     pub promotable: bool,
-    /// As verdict.json had it.
     pub simulated: bool,
-    /// As verdict.json had it.
     pub replayed: bool,
     /// Codes of the reasons, the most important first.
     pub reasons: Vec<String>,
-    /// Candidate arm, per case.
     pub counts: Counts,
     /// Digest over the checks of the selected cases.
     pub checks_sha256: String,
-    /// Models that served the baseline.
     pub baseline_served: Vec<String>,
-    /// Models that served the candidate.
     pub candidate_served: Vec<String>,
 }
 
@@ -89,19 +69,13 @@ pub struct RunConclusion {
 pub struct RunRecord {
     /// Its number, as `--failed` and `record export` take it.
     pub run: i64,
-    /// Candidate's name.
     pub candidate: String,
-    /// Baseline's name.
     pub baseline: Option<String>,
-    /// Target's identity.
     pub target: String,
-    /// Answers planned.
     pub planned: u64,
-    /// Answers it has.
     pub answers: u64,
     /// When it began, in seconds since 1970.
     pub started_at: i64,
-    /// When it ended last.
     pub ended_at: Option<i64>,
     /// `complete` or `incomplete`; `None` while it runs and after a kill.
     pub ended: Option<String>,
@@ -115,9 +89,7 @@ pub struct RunRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum OutcomeCode {
-    /// Judged, and wrong.
     Fail = 0,
-    /// Judged, and right.
     Pass = 1,
     /// No judgement was possible.
     Error = 2,
@@ -125,11 +97,8 @@ pub enum OutcomeCode {
     Refused = 3,
     /// Not asked: both arms send the same request.
     Identical = 4,
-    /// Not asked: the budget was spent.
     Budget = 5,
-    /// Not asked: the run was interrupted.
     Interrupted = 6,
-    /// Not asked: the run was stopped.
     Stopped = 7,
     /// Not asked: the run was decided before.
     Decided = 8,
@@ -194,13 +163,10 @@ impl OutcomeCode {
 /// One judged answer, for the store.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AnswerOutcome {
-    /// Whose.
     pub arm: Arm,
-    /// From 1.
     pub repeat: u32,
     /// Its position in plan order; `None` for an answer beyond the plan.
     pub seq: Option<u64>,
-    /// What it came to.
     pub mark: OutcomeCode,
     /// 0..=1; `None` when it was not judged.
     pub score: Option<f64>,
@@ -211,26 +177,19 @@ pub struct AnswerOutcome {
 pub struct CaseOutcomes {
     /// Digest of everything that is written about the case.
     pub digest: [u8; 32],
-    /// Which.
     pub id: CaseId,
-    /// Must pass.
     pub critical: bool,
-    /// Labels.
     pub tags: Vec<String>,
     /// In thousandths of a case.
     pub weight: u32,
-    /// Its cluster, if it is in one.
     pub cluster: Option<String>,
-    /// Both arms.
     pub answers: Vec<AnswerOutcome>,
 }
 
 /// One answer of the candidate, as the store has it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct StoredAnswer {
-    /// From 1.
     pub repeat: u32,
-    /// What it came to.
     pub mark: OutcomeCode,
     /// 0..=1; `None` when it was not judged.
     pub score: Option<f64>,
@@ -243,31 +202,23 @@ pub struct StoredAnswer {
 pub struct StoredCase {
     /// The store's number for this state of the case: equal numbers, equal cases.
     pub number: i64,
-    /// Which.
     pub id: CaseId,
-    /// Must pass.
     pub critical: bool,
-    /// Labels.
     pub tags: Vec<String>,
     /// In thousandths of a case.
     pub weight: u32,
-    /// Its cluster, if it is in one.
     pub cluster: Option<String>,
-    /// By repeat.
     pub answers: Vec<StoredAnswer>,
 }
 
 /// Passing answers among judged ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Passes {
-    /// Judged answers.
     pub judged: u32,
-    /// Those that pass.
     pub passed: u32,
 }
 
 impl Passes {
-    /// Counts one more judged answer.
     pub fn add(&mut self, passed: bool) {
         self.judged += 1;
         self.passed += u32::from(passed);
@@ -291,7 +242,6 @@ impl Passes {
 /// How one arm of a case fared, in a run and in the runs up to it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Reliability {
-    /// In the run.
     pub run: Passes,
     /// Over runs of the same prompt, model, target and judges, each answer counted once; the run itself included.
     pub history: Passes,
@@ -305,7 +255,6 @@ pub struct Reliability {
 /// A case whose answers don't always come to the same.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FlakyCase {
-    /// Which.
     pub case: String,
     /// `None` without a baseline, or without a judged answer.
     pub baseline: Option<Reliability>,
@@ -313,10 +262,8 @@ pub struct FlakyCase {
     pub candidate: Option<Reliability>,
 }
 
-/// The flaky cases of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Flaky {
-    /// All of them.
     pub flaky: u64,
     /// The most flaky first, a bounded number.
     pub cases: Vec<FlakyCase>,
@@ -325,13 +272,9 @@ pub struct Flaky {
 /// A case that moved between two runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CaseChange {
-    /// Which.
     pub case: String,
-    /// Must pass.
     pub critical: bool,
-    /// In the first run.
     pub baseline: Passes,
-    /// In the second run.
     pub candidate: Passes,
 }
 
@@ -342,36 +285,27 @@ pub struct RunComparison {
     pub first: RunRecord,
     /// Its candidate is the candidate.
     pub second: RunRecord,
-    /// What the gate says of these numbers.
     pub decision: Decision,
     /// The first is the most important.
     pub reasons: Vec<Reason>,
-    /// What a reader has to know besides.
     pub warnings: Vec<Warning>,
     /// Why the numbers may be about something else than the prompts; with any, a promote is none.
     pub doubts: Vec<String>,
-    /// The process's exit code.
     pub exit_code: u8,
-    /// The rules.
     pub policy: Policy,
     /// Second run, per case.
     pub counts: Counts,
     /// Cases scored in both runs.
     pub paired: PairCounts,
-    /// Pass rate of the first run.
     pub baseline_rate: Option<ArmRate>,
-    /// Pass rate of the second run.
     pub candidate_rate: Option<ArmRate>,
     /// Second minus first.
     pub difference: Option<Difference>,
-    /// The two test statistics.
     pub z: Option<ZScores>,
-    /// What would settle it.
     pub needed: Option<SampleSize>,
     /// Some cases that pass less often in the second run; `paired` has their number.
     pub regressed: Vec<CaseChange>,
     /// Some cases that pass more often in the second run.
     pub improved: Vec<CaseChange>,
-    /// Tags.
     pub slices: Vec<Slice>,
 }

@@ -8,9 +8,7 @@ use std::future::Future;
 /// The end of one job.
 #[derive(Clone, Debug)]
 pub struct JobResult {
-    /// What was asked.
     pub asked: RequestMeta,
-    /// What came of it.
     pub result: Result<Answer, Failure>,
     /// Attempts made; 0 when nothing was sent.
     pub attempts: u32,
@@ -18,7 +16,6 @@ pub struct JobResult {
     /// them. No part of the answer's latency. `None` when nothing was sent, and in a
     /// batch, which does not tell when it turned to which request.
     pub waited_ms: Option<u64>,
-    /// Where the answer came from.
     pub source: Source,
 }
 

@@ -27,7 +27,6 @@ impl Sequential {
 /// Cases that play no part, because the run was decided before their look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlyStop {
-    /// How many.
     pub cases: u64,
     /// Their planned answers that were not asked for, both arms together.
     pub answers: u64,
@@ -67,9 +66,7 @@ pub enum LooksBefore {
     Clear,
     /// The first look came to this by other answers, and it is final.
     Final {
-        /// What it came to.
         decision: Decision,
-        /// Its run.
         run: i64,
         /// The attempts that were planned before it.
         attempts: u32,
@@ -88,7 +85,6 @@ pub enum LooksBefore {
 /// What a CI system counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CiAttempt {
-    /// From 1.
     pub attempt: u32,
     /// What tells one of its runs from others.
     pub run: String,
@@ -97,36 +93,27 @@ pub struct CiAttempt {
 /// Earlier looks that were left behind.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FreshKey {
-    /// Why.
     pub reason: String,
     /// What the looks at the same that the store knows came to, oldest first; at most [`FreshKey::KEPT`].
     pub left_behind: Vec<Decision>,
 }
 
 impl FreshKey {
-    /// Decisions that are kept.
     pub const KEPT: usize = 20;
 }
 
 /// A look that counts, as it is remembered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookRecord {
-    /// Its run.
     pub run: i64,
-    /// From 1.
     pub attempt: u32,
-    /// Attempts that were planned before the first.
     pub attempts: u32,
-    /// Repeats that each attempt adds.
     pub step: u32,
-    /// Repeats of all attempts so far.
     pub repeats: u32,
     /// Candidates from which the best one was to be picked.
     pub candidates: u32,
-    /// What it came to.
     pub decision: Decision,
     /// Repeats that would probably settle it, with the same cases.
     pub needed: Option<u32>,
-    /// Digest of the rules.
     pub policy_sha256: String,
 }

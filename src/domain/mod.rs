@@ -17,7 +17,6 @@ mod comparison;
 mod constraint;
 mod decision;
 mod details;
-mod diagnostic;
 mod difference;
 mod embedding;
 mod event;
@@ -33,6 +32,7 @@ mod look;
 mod model_name;
 mod outcome;
 mod policy;
+mod problems;
 mod quarantine;
 mod question;
 mod request;
@@ -51,7 +51,7 @@ pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, D
 pub use candidate::{Candidate, CandidateLine, MOST_CANDIDATES, bare_name, candidate_folder};
 pub use case::{Case, Turn, TurnRole, WEIGHT};
 pub use case_id::CaseId;
-pub use check::{ArgProblem, CheckRules, CheckSpec, Step};
+pub use check::{ArgProblem, CheckRules, CheckSpec};
 pub use command::Command;
 pub use comparison::{
     ArmRate, Attempts, Comparison, Design, Latency, MustPassGroup, PairCounts, RateSums, Tally, WaitTimes,
@@ -61,7 +61,7 @@ pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,
 };
-pub use diagnostic::{Place, Problem, Problems, nearest};
+pub use diagnostics::{Place, Problem, Spot, Step, nearest};
 pub use difference::{Difference, Method, ZScores};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
@@ -78,6 +78,7 @@ pub use look::{CiAttempt, EarlyStop, FreshKey, Look, LookRecord, LooksBefore, MO
 pub use model_name::{answers_for, same_model};
 pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKind, Score, Skip};
 pub use policy::{Estimand, Metric, Policy};
+pub use problems::Problems;
 pub use quarantine::{LONGEST_QUARANTINE, Quarantine, QuarantineRecord, QuarantineSums, QuarantinedTag, day, day_of};
 pub use question::{Question, Replies, ReplyForm};
 pub use request::{Content, Job, JobTurn, Part, Request, RequestMeta, Role, Source, Tool, digest};

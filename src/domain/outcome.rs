@@ -14,7 +14,6 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// What kind of outcome it is.
     pub fn kind(&self) -> OutcomeKind {
         match self {
             Outcome::Scored(score) if score.pass => OutcomeKind::Pass,
@@ -24,7 +23,6 @@ impl Outcome {
         }
     }
 
-    /// The score, if there is one.
     pub fn score(&self) -> Option<&Score> {
         match self {
             Outcome::Scored(score) => Some(score),
@@ -36,13 +34,9 @@ impl Outcome {
 string_enum! {
     /// What an outcome comes to. The order is that of precedence: of several repeats, the first kind decides a case.
     pub enum OutcomeKind {
-        /// An answer is wrong.
         Fail = "fail",
-        /// An answer could not be judged.
         Error = "error",
-        /// An answer was not asked for.
         Skipped = "skipped",
-        /// Every answer is right.
         Pass = "pass",
     }
 }
@@ -75,10 +69,8 @@ impl Score {
     }
 }
 
-/// What one check said.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CheckResult {
-    /// The matcher's name.
     pub matcher: String,
     /// The check's own name, if it has one.
     pub name: Option<String>,
@@ -86,7 +78,6 @@ pub struct CheckResult {
     pub pass: Option<bool>,
     /// `None` when it could not judge.
     pub score: Option<f64>,
-    /// Why.
     pub reason: String,
     /// Without a say in pass or fail.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -102,13 +93,11 @@ string_enum! {
         RateLimit = "rate_limit",
         /// A quota that does not come back in minutes.
         Quota = "quota",
-        /// The key was refused.
         Auth = "auth",
         /// The service refused this very request (another 4xx): the prompt's or the settings' fault.
         Request = "request",
         /// A recorded answer, or a cached one under `--cache only`, is missing.
         Missing = "missing",
-        /// A matcher could not judge.
         Matcher = "matcher",
     }
 }
@@ -116,7 +105,6 @@ string_enum! {
 /// Why an answer could not be judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Failure {
-    /// What kind.
     pub kind: FailureKind,
     /// A stable short code like `http_503` or `timeout`.
     pub code: String,
@@ -131,7 +119,6 @@ string_enum! {
         Identical = "identical",
         /// `--max-cost`, `--max-requests` or `--max-tokens` was reached.
         Budget = "budget",
-        /// The run was interrupted.
         Interrupted = "interrupted",
         /// The run was stopped by a failure that every further request would share.
         Stopped = "stopped",
@@ -153,23 +140,17 @@ impl Skip {
     }
 }
 
-/// Cases by outcome, in one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
-    /// All cases of the run.
     pub cases: u64,
-    /// Every repeat passed.
     pub pass: u64,
-    /// A repeat failed.
     pub fail: u64,
     /// None failed, one could not be judged.
     pub error: u64,
-    /// Not asked.
     pub skipped: u64,
 }
 
 impl Counts {
-    /// Counts one case.
     pub fn add(&mut self, outcome: OutcomeKind) {
         self.cases += 1;
         *match outcome {

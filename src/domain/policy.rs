@@ -6,7 +6,6 @@ use super::units::SCORE_TICKS;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The rules a verdict follows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Policy {
@@ -16,7 +15,6 @@ pub struct Policy {
     pub tolerance: f64,
     /// Chance of each wrong decision; 0..=0.2.
     pub alpha: f64,
-    /// What the difference is about.
     pub estimand: Estimand,
     /// What an answer scores. Absent from the serialized policy, and so from its digest, unless it is the score.
     #[serde(skip_serializing_if = "is_default")]
@@ -101,7 +99,6 @@ string_enum! {
 }
 
 string_enum! {
-    /// What a difference is about.
     #[derive(Default)]
     pub enum Estimand {
         /// Cases like these: a case, or a cluster of them, is drawn from many.

@@ -101,7 +101,6 @@ pub struct QuarantineRecord {
 /// A tag in quarantine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedTag {
-    /// The tag.
     pub tag: String,
     /// The last day on which its cases don't decide, in UTC.
     pub until: String,

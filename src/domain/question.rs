@@ -22,7 +22,6 @@ string_enum! {
 /// One question. It says nothing of the arm that the answer comes from, so that no judge can favour one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
-    /// The judge's name in the settings.
     pub judge: String,
     /// What it is to say.
     pub verdict: ReplyForm,
@@ -49,14 +48,8 @@ impl Question {
 /// Where replies of judges come from, and vectors of texts.
 pub trait Replies: Debug + Sync {
     /// The reply to a question: the judge's words, not read yet.
-    ///
-    /// # Errors
-    /// There is none (yet).
     fn reply(&self, question: &Question) -> Result<String, Failure>;
 
     /// The vector of a text.
-    ///
-    /// # Errors
-    /// There is none (yet).
     fn vector(&self, meaning: &Meaning) -> Result<Arc<[f32]>, Failure>;
 }

@@ -10,43 +10,33 @@ use std::sync::Arc;
 string_enum! {
     /// Who speaks in a rendered prompt. System text stands apart, in [`Request::system`].
     pub enum Role {
-        /// The person.
         User = "user",
-        /// The model.
         Model = "model",
     }
 }
 
-/// A piece of a turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// Text.
     Text(String),
     /// Media by reference; a `data:` URL carries its bytes.
     Media {
-        /// Where it is.
         url: String,
         /// MIME type, if known.
         content_type: Option<String>,
     },
 }
 
-/// One turn.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Content {
-    /// Who speaks.
     pub role: Role,
-    /// In order.
     pub parts: Vec<Part>,
 }
 
 /// A function the model may call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Tool {
-    /// Its name.
     pub name: String,
-    /// What it does.
     pub description: String,
     /// JSON Schema of its arguments.
     pub parameters: Option<Value>,
@@ -55,7 +45,6 @@ pub struct Tool {
 /// A rendered prompt, independent of the service that will answer it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// The model asked for.
     pub model: String,
     /// System instruction, in order.
     pub system: Vec<Part>,
@@ -89,9 +78,7 @@ impl Request {
 string_enum! {
     /// Where an answer came from.
     pub enum Source {
-        /// Asked in this run.
         Live = "live",
-        /// Found in the store.
         Cache = "cache",
         /// Read from a file of recorded answers.
         Recorded = "recorded",
@@ -101,9 +88,7 @@ string_enum! {
 /// What is sent at once: a request, and the bytes that say it.
 #[derive(Clone, Debug)]
 pub struct JobTurn {
-    /// What is asked.
     pub request: Arc<Request>,
-    /// The body on the wire.
     pub body: Arc<[u8]>,
 }
 
@@ -112,9 +97,7 @@ pub struct JobTurn {
 pub struct Job {
     /// Position in plan order, from 0.
     pub seq: u64,
-    /// The case asked about.
     pub case: CaseId,
-    /// The version asked.
     pub arm: Arm,
     /// Which repeat, from 1.
     pub repeat: u32,
@@ -161,13 +144,10 @@ impl Job {
 pub struct RequestMeta {
     /// Position in plan order, from 0.
     pub seq: u64,
-    /// The case asked about.
     pub case: CaseId,
-    /// The version asked.
     pub arm: Arm,
     /// Which repeat, from 1.
     pub repeat: u32,
-    /// The model asked for.
     pub model: String,
     /// SHA-256 of the body on the wire.
     pub body_sha256: [u8; 32],

@@ -11,7 +11,6 @@ use super::request::Source;
 pub struct ScoredSample {
     /// Which repeat, from 1.
     pub repeat: u32,
-    /// The judgement.
     pub outcome: Outcome,
     /// The answer, if there is one.
     pub answer: Option<Answer>,
@@ -93,11 +92,9 @@ pub enum Change {
 /// One case with both arms, in plan order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CaseRow {
-    /// The case.
     pub case: Case,
     /// `None` when there is no baseline.
     pub baseline: Option<ArmRow>,
-    /// The candidate's repeats.
     pub candidate: ArmRow,
 }
 

@@ -5,14 +5,12 @@ use super::look::{FreshKey, Look};
 use super::policy::Policy;
 use serde::Serialize;
 
-/// A prompt version, as reports name it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PromptInfo {
     /// The name as typed: `v2`, a path, or `git:REV:v2`.
     pub name: String,
     /// Digest of its source and its partials.
     pub sha256: String,
-    /// The model asked for.
     pub model: String,
     /// Where it was read from, for links in reports.
     pub path: String,
@@ -23,23 +21,15 @@ pub struct PromptInfo {
 /// A run before its first answer; handed to every reporter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunInfo {
-    /// Green.
     pub candidate: PromptInfo,
-    /// Blue; `None` without a baseline.
     pub baseline: Option<PromptInfo>,
     /// `gemini`, `sim`, `recorded`.
     pub target: String,
-    /// The built-in simulator answers.
     pub simulated: bool,
-    /// Digest over the golden files.
     pub dataset_sha256: String,
-    /// Cases selected.
     pub cases: u64,
-    /// Cases in the files.
     pub total: u64,
-    /// Repeats per case and arm.
     pub repeats: u32,
-    /// Gated, or `--no-gate`.
     pub gated: bool,
     /// The rules of the verdict.
     pub policy: Policy,

@@ -3,22 +3,17 @@
 use super::units::Units;
 use serde::{Deserialize, Serialize};
 
-/// One tag's numbers.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Slice {
-    /// The tag.
     pub tag: String,
     /// Cases scored in both arms; without a baseline, in the candidate.
     pub n: u64,
-    /// Baseline pass rate.
     pub baseline: Option<f64>,
-    /// Candidate pass rate.
     pub candidate: Option<f64>,
     /// Candidate minus baseline.
     pub difference: Option<f64>,
     /// Informative.
     pub status: SliceStatus,
-    /// What the gate says.
     pub gate: SliceGate,
     /// The chance of such a loss, or a larger one, if the tag's cases are no worse with the candidate; missing answers are
     /// best for it. `None` where nothing was tested.
@@ -26,16 +21,11 @@ pub struct Slice {
 }
 
 string_enum! {
-    /// How a tag's pass rate moved.
     #[derive(Default)]
     pub enum SliceStatus {
-        /// The candidate passes more.
         Better = "better",
-        /// Both pass alike.
         Same = "same",
-        /// The candidate passes less.
         Worse = "worse",
-        /// There is no difference.
         #[default]
         Unknown = "unknown",
     }

@@ -68,7 +68,6 @@ impl Units {
         units
     }
 
-    /// Number of units.
     #[cfg(test)]
     pub fn count(&self) -> u64 {
         self.0.values().fold(0, |sum, count| sum.saturating_add(*count))

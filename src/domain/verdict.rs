@@ -16,14 +16,11 @@ use super::slices::Slice;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// A prompt in verdict.json.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PromptRecord {
-    /// As typed.
     pub name: String,
     /// Digest of source and partials.
     pub sha256: String,
-    /// Where it was read from.
     pub path: String,
     /// Digest of the file's bytes alone.
     pub file_sha256: String,
@@ -31,10 +28,8 @@ pub struct PromptRecord {
     pub model: ModelRecord,
 }
 
-/// Models of an arm.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ModelRecord {
-    /// Asked for.
     pub requested: String,
     /// Served, sorted.
     pub served: Vec<String>,
@@ -72,14 +67,11 @@ impl fmt::Display for PriceList {
 /// verdict.json: the decision with all its evidence. Its fields and their order are a contract.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Verdict {
-    /// [`Verdict::SCHEMA`].
     pub schema: String,
-    /// May it go live?
     pub decision: Decision,
     /// What it means, for people: one plain sentence. `verify` accepts a file without.
     #[serde(default)]
     pub sentence: String,
-    /// The process's exit code.
     pub exit_code: u8,
     /// Promote, gated, whole dataset, neither simulated nor replayed.
     pub promotable: bool,
@@ -87,11 +79,9 @@ pub struct Verdict {
     pub reasons: Vec<Reason>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
-    /// The built-in simulator answered.
     pub simulated: bool,
     /// Answers were replayed (recorded, imported, or from the cache only).
     pub replayed: bool,
-    /// Gated, or `--no-gate`.
     pub gated: bool,
     /// Identity of what is tested.
     pub key: String,
@@ -104,9 +94,7 @@ pub struct Verdict {
     pub policy_sha256: String,
     /// What golden data, checks and policy were compared with.
     pub policy_base: Option<PolicyBase>,
-    /// What changed since.
     pub changed: Vec<PolicyChange>,
-    /// Why weaker checks were accepted.
     pub accepted_weaker: Option<String>,
     pub candidate: PromptRecord,
     pub baseline: Option<PromptRecord>,
@@ -120,9 +108,7 @@ pub struct Verdict {
     /// All candidates of the call; empty for a single one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<CandidateLine>,
-    /// What answered.
     pub target: String,
-    /// Candidate arm, per case.
     pub counts: Counts,
     /// Of these, the cases in quarantine; absent where no tag is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -135,13 +121,11 @@ pub struct Verdict {
     /// Candidate minus baseline.
     pub difference: Option<Difference>,
     pub z: Option<ZScores>,
-    /// What would settle it.
     pub needed: Option<SampleSize>,
     pub slices: Vec<Slice>,
     /// Absent where none is declared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub guardrails: Vec<Guardrail>,
-    /// Tokens of all answers.
     pub usage: Usage,
     /// US dollars for this run's own requests; `None` when a price is unknown.
     pub cost_usd: Option<f64>,
@@ -153,11 +137,9 @@ pub struct Verdict {
     pub prices: PriceList,
     /// Requests sent, retries included.
     pub requests: u64,
-    /// Answers from the cache.
     pub cached: Arms<u64>,
     /// Of these, answers that were imported into the store.
     pub imported: u64,
-    /// Attempts beyond the first.
     pub retries: u64,
     pub waited_ms: WaitTimes,
     pub latency_ms: Arms<Latency>,
@@ -173,39 +155,28 @@ impl Verdict {
     pub const SCHEMA: &str = "promptgate.verdict/1";
 }
 
-/// The dataset of a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DatasetRecord {
-    /// Digest over the golden files.
     pub sha256: String,
-    /// Cases run.
     pub cases: u64,
-    /// Cases in the files.
     pub total: u64,
 }
 
 /// results.jsonl as it was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultsFile {
-    /// Its name.
     pub file: String,
-    /// Digest of its bytes.
     pub sha256: String,
-    /// Its lines.
     pub rows: u64,
 }
 
-/// The program that wrote a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolInfo {
-    /// Its name.
     pub name: String,
-    /// Its version.
     pub version: String,
 }
 
 impl Default for ToolInfo {
-    /// This very program.
     fn default() -> ToolInfo {
         ToolInfo { name: env!("CARGO_PKG_NAME").to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
@@ -214,13 +185,11 @@ impl Default for ToolInfo {
 /// What asking judges took, and what is known of those that decide.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct JudgesRecord {
-    /// Requests sent.
     pub requests: u64,
     /// Replies that were stored already.
     pub stored: u64,
     /// US dollars; `None` when a price is not known.
     pub cost_usd: Option<f64>,
-    /// The judges that decide.
     #[serde(flatten)]
     pub found: JudgeEvidence,
 }
@@ -239,20 +208,14 @@ pub struct JudgeEvidence {
     pub corrected: Option<CorrectedRates>,
 }
 
-/// A judge that decides cases.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JudgeRecord {
     /// Its name in the settings.
     pub name: String,
-    /// The model asked for.
     pub model: String,
-    /// Digest of its prompt.
     pub prompt_sha256: String,
-    /// How often it is asked.
     pub votes: u32,
-    /// What the votes must come to.
     pub rule: String,
-    /// Its errors are known.
     pub calibrated: bool,
     /// Labelled answers that it was asked about; like the numbers below `None` where it is not calibrated.
     pub labels: Option<u64>,
@@ -282,9 +245,7 @@ pub struct JudgeScale {
 /// Pass rates without the judge's errors.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CorrectedRates {
-    /// Of the baseline.
     pub baseline: Option<CorrectedRate>,
-    /// Of the candidate.
     pub candidate: Option<CorrectedRate>,
 }
 

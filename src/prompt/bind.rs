@@ -39,7 +39,6 @@ pub(super) fn called(expression: &HelperTemplate) -> Option<&str> {
     (!is_bare(expression) || dialect::helper(name).is_some()).then_some(name)
 }
 
-/// Rewrites `template` in place.
 pub(super) fn bind(template: &mut Template) {
     visit_expressions(template, &mut |expression| {
         if called(expression).is_none() {

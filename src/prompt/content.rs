@@ -7,7 +7,6 @@ use std::sync::Arc;
 /// The largest prompt file, in bytes.
 pub(super) const MAX_BYTES: u64 = 8 << 20;
 
-/// A decoded file.
 #[derive(Debug)]
 pub(super) struct Content {
     /// Without a byte order mark.
@@ -27,7 +26,6 @@ fn sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes of a file to text.
 pub(super) fn decode(file: Arc<str>, mut bytes: Vec<u8>) -> Result<Content, Problem> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(too_large(file));
@@ -44,7 +42,6 @@ pub(super) fn decode(file: Arc<str>, mut bytes: Vec<u8>) -> Result<Content, Prob
     Ok(Content { text, sha256 })
 }
 
-/// The file is larger than a prompt may be.
 pub(super) fn too_large(file: Arc<str>) -> Problem {
     Problem::at(Place::file(file), format!("the file is larger than {} MiB", MAX_BYTES >> 20)).expected("a prompt")
 }

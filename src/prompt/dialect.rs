@@ -16,21 +16,17 @@ pub(super) const VALUE: &str = "\0value";
 /// Reads a context variable; every `{{@name.field}}` becomes a call of it. The name can't be written in a template.
 pub(super) const CONTEXT: &str = "\0context";
 
-/// How a helper is written.
 pub(super) struct Signature {
-    /// Its name.
     pub(super) name: &'static str,
     /// Written `{{#name}}..{{/name}}`.
     pub(super) block: bool,
     /// How many positional arguments it takes.
     pub(super) params: usize,
-    /// Named arguments.
     pub(super) hash: &'static [&'static str],
     /// The right way to write it.
     pub(super) usage: &'static str,
 }
 
-/// All helpers of dotprompt.
 pub(super) const HELPERS: [Signature; 12] = [
     inline("history", 0, &[], "{{history}}"),
     inline("json", 1, &["indent"], "{{json value}} or {{json value indent=2}}"),
@@ -54,12 +50,10 @@ const fn block(name: &'static str, params: usize, hash: &'static [&'static str],
     Signature { name, block: true, params, hash, usage }
 }
 
-/// The helper of that name.
 pub(super) fn helper(name: &str) -> Option<&'static Signature> {
     HELPERS.iter().find(|helper| helper.name == name)
 }
 
-/// The helper leaves a mark.
 pub(super) fn leaves_mark(name: &str) -> bool {
     matches!(name, "role" | "history" | "media" | "section")
 }
@@ -86,7 +80,6 @@ pub(super) fn with_marks<'rc>(rc: &mut RenderContext<'_, 'rc>, token: &'rc str) 
     rc.register_local_helper("section", Box::new(LeaveMark { token, mark: section }));
 }
 
-/// Adds the helper that reads context variables.
 pub(super) fn with_context<'rc>(rc: &mut RenderContext<'_, 'rc>, variables: &'rc Map<String, Value>) {
     rc.register_local_helper(CONTEXT, Box::new(ReadContext { variables }));
 }

@@ -20,7 +20,6 @@ impl DiskFolder {
         DiskFolder { path, confines, shown }
     }
 
-    /// The folder as the user would type it.
     pub(super) fn shown_folder(&self) -> &str {
         if self.shown.is_empty() { "." } else { &self.shown }
     }
@@ -33,7 +32,6 @@ impl DiskFolder {
         }
     }
 
-    /// The names of its files, sorted.
     pub(super) fn files(&self) -> Result<Vec<String>, Problem> {
         let failed = |error: std::io::Error| {
             let shown = self.shown_folder();
@@ -71,7 +69,6 @@ impl DiskFolder {
     }
 }
 
-/// Why a folder can't be read.
 pub(super) fn unreadable_folder(shown: &str, error: &std::io::Error) -> Problem {
     if error.kind() == ErrorKind::NotFound {
         Problem::new(format!("there is no folder `{shown}`"))

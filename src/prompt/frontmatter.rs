@@ -22,7 +22,6 @@ pub const KNOWN_KEYS: [&str; 11] = [
     "version",
 ];
 
-/// A prompt file, split.
 #[derive(Clone, Debug)]
 pub struct Document {
     /// Front matter as it was written; empty without any.
@@ -37,9 +36,6 @@ pub struct Document {
 
 impl Document {
     /// Splits `source`, the content of `file`. Comment lines (`#`) and blank lines may stand before the front matter.
-    ///
-    /// # Errors
-    /// Front matter that is not closed, not YAML, or not a map.
     pub fn parse(file: &Arc<str>, source: &str) -> Result<Document, Problem> {
         let Some(fences) = Fences::find(file, source)? else {
             return Ok(Document::without_front_matter(source));

@@ -12,7 +12,6 @@ const MAX_DEPTH: usize = 128;
 /// Partials in all, counted each time they are included.
 const MAX_INCLUSIONS: u64 = 10_000;
 
-/// The template of a name.
 type Find<'a, 'f> = dyn Fn(&str) -> Option<(&'a Text, &'a Lint)> + 'f;
 
 /// No partial includes itself, chains of partials are short, nesting is bounded over all of them, and partials that

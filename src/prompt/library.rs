@@ -14,14 +14,12 @@ use crate::domain::{Problem, Problems, nearest};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
-/// The prompts folder, and where the project's root is.
 #[derive(Clone, Debug)]
 pub struct Library {
     root: PathBuf,
     folder: PathBuf,
 }
 
-/// A reference, taken apart.
 enum Target<'a> {
     Name(&'a str),
     Path(&'a str),
@@ -63,17 +61,11 @@ impl Library {
     }
 
     /// Compiles a prompt that promptgate itself brings along.
-    ///
-    /// # Errors
-    /// All mistakes in it.
     pub fn builtin(name: &str, source: &str) -> Result<Prompt, Problems> {
         compile(name, &PromptSource::Builtin, &format!("{name}.prompt"), Content::of(source))
     }
 
     /// Names of all prompts in the folder, sorted. Partials (`_name.prompt`) are none.
-    ///
-    /// # Errors
-    /// The folder can't be listed.
     pub fn names(&self) -> Result<Vec<String>, Problem> {
         PromptSource::Disk(self.prompts_folder()?).prompt_names()
     }
@@ -167,7 +159,6 @@ fn split_path(path: &str) -> Result<(&str, &str), Problem> {
     Ok((folder, file))
 }
 
-/// The file of a prompt's name.
 fn find(source: &PromptSource, name: &str) -> Result<String, Problem> {
     if name.is_empty() {
         return Err(Problem::new("the prompt's name is empty").expected("a name like `v2`"));
@@ -242,7 +233,6 @@ fn out_of_reach(template: &Template, is_dotprompt: bool) -> Vec<Problem> {
     problems
 }
 
-/// The partials beside a prompt.
 struct SiblingPartials<'a> {
     source: &'a PromptSource,
 }
@@ -400,29 +390,7 @@ mod tests {
     fn front_matter_is_strict() {
         let text = "---\nmodle: m\nteam.owner: x\nconfig: 7\ninput:\n  defaults: {a: 1}\n  schema: string\noutput:\n  format: xml\n\
                     tools: [search, {description: d}, {name: f, parameter: 1}]\nmodel: 7\n---\nHello";
-        insta::assert_snapshot!(refused(text), @r#"
-        prompts/p.prompt:2:1: unknown key `modle` in the front matter
-          expected: one of config, description, input, metadata, model, name, output, toolDefs, tools, variant, version, or a key in a namespace, `team.key`
-          help: did you mean `model`?
-        prompts/p.prompt:4:1: `config` is not a map
-          expected: keys and values, indented below it
-        prompts/p.prompt:6:3: unknown key `defaults` in `input`
-          expected: one of default, schema
-          help: did you mean `default`?
-        prompts/p.prompt:7:3: `input.schema` describes one value, but a case has variables with names
-          expected: fields like `question: string`
-        prompts/p.prompt:9:3: unknown output format "xml"
-          expected: json or text
-        prompts/p.prompt:10:9: tool `search` is only named, and there is no registry to look it up in
-          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`
-        prompts/p.prompt:10:17: a tool has no name
-          expected: a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`
-        prompts/p.prompt:10:45: unknown key `parameter` of a tool
-          expected: one of name, description, inputSchema, input, parameters, outputSchema
-          help: did you mean `parameters`?
-        prompts/p.prompt:11:1: `model` is not a name
-          expected: a text like `gemini-3.8-flash`
-        "#);
+        insta::assert_snapshot!(refused(text));
         insta::assert_snapshot!(refused("---\ninput:\n  schema:\n    a: strin\n    b(object):\n      c: x\n---\nHello"), @r"
         prompts/p.prompt:4:5: unknown type `strin`
           expected: string, number, integer, boolean, null or any; a list is written `field(array): type`

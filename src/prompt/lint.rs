@@ -9,11 +9,9 @@ use crate::domain::{Place, Problem};
 use handlebars::template::{DecoratorTemplate, HelperTemplate, Parameter, Template, TemplateElement};
 use std::collections::BTreeMap;
 
-/// Findings about one template.
 #[derive(Default)]
 pub(super) struct Lint {
     pub(super) problems: Vec<Problem>,
-    /// Every inclusion, in order.
     pub(super) partials: Vec<Inclusion>,
     /// Blocks inside blocks, at most.
     pub(super) depth: usize,
@@ -31,7 +29,6 @@ pub(super) struct Inclusion {
     pub(super) depth: usize,
 }
 
-/// Looks over one template.
 pub(super) fn lint(template: &Template, text: &Text) -> Lint {
     let mut linter = Linter { text, depth: 0, found: Lint::default() };
     linter.template(template, 0);

@@ -11,13 +11,11 @@ use serde_json::{Map, Value};
 /// Mistakes of one case that are named at once.
 const SHOWN_MISTAKES: usize = 5;
 
-/// Front matter, read.
 #[derive(Debug, Default)]
 pub(super) struct Manifest {
     /// Without the prefix of dotprompt's plug-ins, `googleai/`.
     pub(super) model: Option<String>,
     pub(super) config: Map<String, Value>,
-    /// `input.default`.
     pub(super) defaults: Map<String, Value>,
     /// `input.schema`, as JSON Schema.
     pub(super) input: Option<InputSchema>,
@@ -330,7 +328,6 @@ impl Reader<'_> {
 
 const TOOL: &str = "a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`";
 
-/// The steps of a JSON pointer.
 fn steps(pointer: &str) -> impl Iterator<Item = Step> {
     pointer.split('/').skip(1).map(|step| match step.parse() {
         Ok(index) => Step::Index(index),

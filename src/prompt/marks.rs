@@ -6,19 +6,14 @@
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-/// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaker {
-    /// Instructions to the model.
     System,
-    /// The person.
     User,
-    /// The model.
     Model,
 }
 
 impl Speaker {
-    /// Reads `system`, `user` or `model`.
     pub fn parse(name: &str) -> Option<Speaker> {
         match name {
             "system" => Some(Speaker::System),
@@ -28,7 +23,6 @@ impl Speaker {
         }
     }
 
-    /// `system`, `user` or `model`.
     pub fn as_str(self) -> &'static str {
         match self {
             Speaker::System => "system",
@@ -38,7 +32,6 @@ impl Speaker {
     }
 }
 
-/// The content of a mark.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Mark {
     Role(Speaker),
@@ -47,7 +40,6 @@ pub(super) enum Mark {
     Section(String),
 }
 
-/// A piece of rendered text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Piece<'a> {
     Text(&'a str),
@@ -100,7 +92,6 @@ fn read(text: &str) -> Option<Mark> {
     }
 }
 
-/// Makes tokens for one template.
 #[derive(Clone, Debug)]
 pub(super) struct TokenMaker {
     template: Sha256,

@@ -5,10 +5,8 @@
 use super::marks::{Mark, Piece, Speaker};
 use crate::domain::{Content, Part, Role, Turn, TurnRole};
 
-/// A rendered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Who speaks.
     pub speaker: Speaker,
     /// In order; never empty, but for a message of the history.
     pub parts: Vec<MessagePart>,
@@ -16,21 +14,17 @@ pub struct Message {
     pub history: bool,
 }
 
-/// A piece of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MessagePart {
-    /// Text.
     Text(String),
     /// Media by reference.
     Media {
-        /// Where it is.
         url: String,
         /// MIME type, if given.
         content_type: Option<String>,
     },
     /// Where a named section starts; its content has yet to come from elsewhere.
     Pending {
-        /// The section's name.
         purpose: String,
     },
 }
@@ -48,7 +42,6 @@ impl From<&Turn> for Message {
     }
 }
 
-/// Puts pieces and history together.
 pub(super) fn assemble(pieces: Vec<Piece<'_>>, history: Vec<Message>) -> Vec<Message> {
     let mut history = Some(history);
     let mut messages = Vec::new();

@@ -18,9 +18,6 @@ pub fn is_json_schema(schema: &Value) -> bool {
 }
 
 /// JSON Schema of a schema in either form. `named` are the schemas that a type name may stand for.
-///
-/// # Errors
-/// The first mistake, with the path to it.
 pub fn to_json_schema(schema: &Value, named: &Map<String, Value>) -> Result<Value, ArgProblem> {
     if is_json_schema(schema) {
         let mut schema = schema.clone();

@@ -8,7 +8,6 @@ use crate::domain::Problem;
 /// The kinds of prompt files, in the order in which a name looks for them.
 pub(super) const EXTENSIONS: [&str; 3] = [".prompt", ".md", ".txt"];
 
-/// A folder of prompt files.
 #[derive(Debug)]
 pub(super) enum PromptSource {
     Disk(DiskFolder),

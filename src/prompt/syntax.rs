@@ -21,9 +21,6 @@ fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> Syn
 }
 
 /// What stands between the braces of each tag, comments aside.
-///
-/// # Errors
-/// All mistakes in the tags of `body`.
 pub(super) fn tags(body: &str) -> Result<Vec<Range<usize>>, Vec<SyntaxProblem>> {
     let mut checker = Checker { body, open: Vec::new(), tags: Vec::new(), found: Vec::new() };
     checker.run();

@@ -7,11 +7,8 @@ use std::sync::Arc;
 /// One template: the body of a prompt or of a partial.
 #[derive(Clone, Debug)]
 pub struct Text {
-    /// The file, as the user would type it.
     pub file: Arc<str>,
-    /// The whole file.
     pub source: Arc<str>,
-    /// The template's bytes in it.
     pub body: Range<usize>,
 }
 
@@ -22,12 +19,10 @@ impl Text {
         Text { file: file.into(), body: 0..source.len(), source }
     }
 
-    /// The template.
     pub(super) fn body(&self) -> &str {
         self.source.get(self.body.clone()).unwrap_or_default()
     }
 
-    /// The place of a byte of the template.
     pub(super) fn place(&self, offset: usize) -> Place {
         Place::of_offset(Arc::clone(&self.file), &self.source, self.body.start + offset)
     }

@@ -7,12 +7,10 @@ use crate::domain::Place;
 use handlebars::template::{BlockParam, HelperTemplate, Parameter, Template, TemplateElement};
 use handlebars::{Path, PathSeg};
 
-/// A variable that the template reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {
     /// The top-level name, `user` for `{{user.name}}`.
     pub name: String,
-    /// Where it is first read.
     pub place: Place,
     /// Every case must supply it: it is read whatever the case, and neither has a default nor is optional in the input
     /// schema.
@@ -29,11 +27,9 @@ pub(super) enum Demand {
     Nothing,
     /// Read if some other condition holds.
     Sometimes,
-    /// Always read.
     Always,
 }
 
-/// One reading of a variable.
 #[derive(Clone, Debug)]
 pub(super) struct Use {
     pub(super) name: String,
@@ -221,7 +217,6 @@ impl<'a> Walker<'a, '_> {
     }
 }
 
-/// A path, taken apart.
 struct Target<'p> {
     from_root: bool,
     up: usize,

@@ -1,27 +1,23 @@
 //! YAML front matter as a tree that knows where each key and value stands.
 
-use crate::domain::{Place, Problem, Step};
-use crate::yaml::{Node, Places, Position};
+use crate::domain::{Place, Problem, Spot, Step};
+use diagnostics::yaml::{Node, Places, spot};
 use serde_json::{Map, Value};
 use serde_saphyr::Spanned;
 use std::sync::Arc;
 
-/// Front matter with its place in the file.
 #[derive(Clone, Debug)]
 pub(super) struct Tree {
     file: Arc<str>,
     /// Lines of the file before the front matter's first.
     lines_before: u32,
     root: Node,
-    start: Position,
+    start: Spot,
 }
 
 impl Tree {
     /// Reads one YAML document. Booleans and numbers are those of YAML 1.2, so that `NO`, `on` and `012` stay texts;
     /// a key that stands twice is a mistake.
-    ///
-    /// # Errors
-    /// What YAML says is wrong, with its place in the file.
     pub(super) fn parse(file: &Arc<str>, text: &str, lines_before: u32) -> Result<Tree, Problem> {
         let options = serde_saphyr::options! {
             strict_booleans: true,
@@ -32,55 +28,36 @@ impl Tree {
         let blank = text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#'));
         let (root, start) = if blank {
             let root = Node { value: Value::Object(Map::new()), places: Places::Map(Vec::new()) };
-            (root, Position { line: 1, column: 1 })
+            (root, Spot::START)
         } else {
             let spanned: Spanned<Node> = serde_saphyr::from_str_with_options(text, options)
                 .map_err(|error| yaml_problem(file, lines_before, &error))?;
-            (spanned.value, spanned.referenced.into())
+            (spanned.value, spot(spanned.referenced))
         };
         Ok(Tree { file: Arc::clone(file), lines_before, root, start })
     }
 
-    /// All of it as JSON.
     pub(super) fn to_json(&self) -> Value {
         self.root.value.clone()
     }
 
     /// Where the value at the end of `path` stands; of a key, where the key stands. Stops at the last step that exists.
     pub(super) fn place_of(&self, path: &[Step]) -> Place {
-        let (mut places, mut at) = (&self.root.places, self.start);
-        for step in path {
-            let next = match (step, places) {
-                (Step::Key(key), Places::Map(entries)) => {
-                    let entry = entries.iter().find(|entry| entry.key == *key);
-                    entry.map(|entry| (entry.key_at, &entry.inside))
-                }
-                (Step::Index(index), Places::List(items)) => items.get(*index).map(|(at, inside)| (*at, inside)),
-                (Step::Key(_) | Step::Index(_), Places::Leaf | Places::List(_) | Places::Map(_)) => None,
-            };
-            let Some((next_at, inside)) = next else { break };
-            (at, places) = (next_at, inside);
-        }
-        self.place(at)
+        place(&self.file, self.lines_before, self.root.places.find(self.start, path).0)
     }
 
-    /// The front matter has this key at its top.
     pub(super) fn has_key(&self, key: &str) -> bool {
         self.root.value.get(key).is_some()
     }
-
-    fn place(&self, at: Position) -> Place {
-        place(&self.file, self.lines_before, at)
-    }
 }
 
-fn place(file: &Arc<str>, lines_before: u32, at: Position) -> Place {
+fn place(file: &Arc<str>, lines_before: u32, at: Spot) -> Place {
     Place::at(Arc::clone(file), at.line.saturating_add(lines_before), at.column)
 }
 
 fn yaml_problem(file: &Arc<str>, lines_before: u32, error: &serde_saphyr::Error) -> Problem {
     let place = match error.location() {
-        Some(at) => place(file, lines_before, at.into()),
+        Some(at) => place(file, lines_before, spot(at)),
         None => Place::at(Arc::clone(file), lines_before + 1, 0),
     };
     // The crate ends its sentences with the line inside the YAML, which is not the line in the file.

@@ -3,23 +3,16 @@
 
 use super::document::Node;
 use super::draft::Draft;
-use super::problem::Problem;
 use super::{Import, kind, tags, turns};
+use diagnostics::Problem;
 use serde_json::Value;
 
 /// Imports rows `{input, ideal}` of OpenAI evals.
-///
-/// # Errors
-/// It is not said how answers are compared; the golden file would be too large.
 pub(crate) fn openai(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
     let name = |_: &Node, number: usize| format!("row-{number}");
     each_row(import, rows, name, "ideal", |draft, key, node| draft.lose(node, format!("no field of a case is `{key}`")))
 }
 
-/// Imports samples of Inspect.
-///
-/// # Errors
-/// As for [`openai`].
 pub(crate) fn inspect(import: &mut Import<'_>, rows: &[Node]) -> Result<(), Problem> {
     let name = |row: &Node, number: usize| match row.get("id").as_ref().map(Node::value) {
         Some(Value::String(text)) if !text.trim().is_empty() => text.clone(),

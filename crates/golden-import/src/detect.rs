@@ -2,11 +2,10 @@
 
 use super::document::Node;
 use super::files::{Files, Text, extension};
-use super::problem::Problem;
 use super::{Options, promptfoo};
+use diagnostics::Problem;
 use serde_json::Value;
 
-/// A tool with golden data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
     /// promptfoo: a configuration, or a file of tests.
@@ -31,7 +30,6 @@ impl Tool {
         ("csv", Tool::Csv),
     ];
 
-    /// Its name, for people.
     pub fn title(self) -> &'static str {
         match self {
             Tool::Promptfoo => "golden data of promptfoo",
@@ -43,7 +41,6 @@ impl Tool {
     }
 }
 
-/// A source, read.
 pub(crate) enum Source {
     Promptfoo(promptfoo::Data),
     Adk(Node),
@@ -72,9 +69,6 @@ enum Layout {
 }
 
 /// Reads a source and finds out whose it is, unless the options say so.
-///
-/// # Errors
-/// It can't be read, or nothing says whose it is.
 pub(crate) fn read(files: &mut Files, options: &Options) -> Result<Source, Problem> {
     let place = files.place();
     let Text { shown, text } = files.read_source()?;

@@ -2,70 +2,42 @@
 
 mod csv;
 mod json;
-mod yaml;
 
-use super::problem::{Place, Problem};
-use serde_json::{Map, Value};
-use std::collections::HashMap;
+use diagnostics::yaml::{self, Places};
+use diagnostics::{Place, Problem, Spot, Step};
+use serde_json::Value;
 use std::rc::Rc;
 use std::sync::Arc;
 
-/// Line and column from 1, the column in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Spot {
-    line: u32,
-    column: u32,
-}
-
-/// A value and the places of everything in it.
-struct Tree {
-    value: Value,
-    spots: Spots,
-}
-
-/// Where a value stands, or the key that it has in its map; and the same of what is inside it, in its order.
-struct Spots {
-    at: Spot,
-    inside: Vec<Spots>,
-}
-
-impl Spots {
-    fn leaf(at: Spot) -> Spots {
-        Spots { at, inside: Vec::new() }
-    }
-}
+/// A value with the places of what is inside, and where it begins.
+type Tree = (Spot, yaml::Node);
 
 /// A value of a document, and the way to it.
 #[derive(Clone)]
 pub(crate) struct Node {
     document: Rc<Document>,
-    /// The position in each list or map on the way.
-    steps: Vec<usize>,
+    path: Vec<Step>,
 }
 
 struct Document {
     file: Arc<str>,
-    tree: Tree,
+    start: Spot,
+    value: Value,
+    places: Places,
 }
 
 impl Node {
-    fn root(file: &Arc<str>, tree: Tree) -> Node {
-        Node { document: Rc::new(Document { file: file.clone(), tree }), steps: Vec::new() }
+    fn root(file: &Arc<str>, (start, yaml::Node { value, places }): Tree) -> Node {
+        Node { document: Rc::new(Document { file: file.clone(), start, value, places }), path: Vec::new() }
     }
 
     /// Reads a YAML or JSON document, by the extension of its file.
-    ///
-    /// # Errors
-    /// The first mistake, with its place.
     pub(crate) fn read(file: &Arc<str>, text: &str, is_yaml: bool) -> Result<Node, Problem> {
-        let tree = if is_yaml { yaml::read(text) } else { json::read(text, 1) };
+        let tree = if is_yaml { yaml::read(text).and_then(unique_keys) } else { json::read(text, 1) };
         tree.map(|tree| Node::root(file, tree)).map_err(|error| placed(file, error))
     }
 
     /// Reads JSONL: a document for each line that is not blank.
-    ///
-    /// # Errors
-    /// The first mistake, with its place.
     pub(crate) fn read_lines(file: &Arc<str>, text: &str) -> Result<Vec<Node>, Problem> {
         let lines = (1..).zip(text.lines()).filter(|(_, text)| !text.trim().is_empty());
         let trees = lines.map(|(line, text)| json::read(text, line).map(|tree| Node::root(file, tree)));
@@ -82,20 +54,17 @@ impl Node {
     }
 
     pub(crate) fn value(&self) -> &Value {
-        self.steps.iter().fold(&self.document.tree.value, |value, step| {
-            match value {
-                Value::Array(items) => items.get(*step),
-                Value::Object(map) => map.values().nth(*step),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-            }
-            .unwrap_or(&Value::Null)
-        })
+        let value = self.path.iter().try_fold(&self.document.value, |value, step| match step {
+            Step::Key(key) => value.get(key),
+            Step::Index(index) => value.get(index),
+        });
+        value.unwrap_or(&Value::Null)
     }
 
     /// What stands under a key; `None` if there is nothing, or null.
     pub(crate) fn get(&self, key: &str) -> Option<Node> {
-        let index = self.map()?.iter().position(|(name, value)| name == key && !value.is_null())?;
-        Some(self.step(index))
+        let has_it = self.value().get(key).is_some_and(|value| !value.is_null());
+        has_it.then(|| self.step(Step::key(key)))
     }
 
     /// The same, with another spelling of the key.
@@ -103,45 +72,33 @@ impl Node {
         self.get(key).or_else(|| self.get(other))
     }
 
-    /// The text under a key.
     pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.value().get(key)?.as_str()
-    }
-
-    fn map(&self) -> Option<&Map<String, Value>> {
-        self.value().as_object()
     }
 
     /// The elements of a list; none if it is no list.
     pub(crate) fn items(&self) -> Vec<Node> {
         let count = self.value().as_array().map_or(0, Vec::len);
-        (0..count).map(|index| self.step(index)).collect()
+        (0..count).map(|index| self.step(Step::Index(index))).collect()
     }
 
     /// The entries of a map that are not null; none if it is no map.
     pub(crate) fn entries(&self) -> Vec<(String, Node)> {
-        let entries = self.map().into_iter().flatten().enumerate();
-        entries
-            .filter(|(_, (_, value))| !value.is_null())
-            .map(|(index, (key, _))| (key.clone(), self.step(index)))
-            .collect()
+        let entries = self.value().as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+        entries.map(|(key, _)| (key.clone(), self.step(Step::key(key)))).collect()
     }
 
-    fn step(&self, index: usize) -> Node {
-        let mut steps = self.steps.clone();
-        steps.push(index);
-        Node { document: self.document.clone(), steps }
+    fn step(&self, step: Step) -> Node {
+        let path = self.path.iter().cloned().chain([step]).collect();
+        Node { document: self.document.clone(), path }
     }
 
-    /// Where it stands.
+    /// Where its key stands, or for an element its value.
     pub(crate) fn place(&self) -> Place {
-        let spots = &self.document.tree.spots;
-        let spots = self.steps.iter().try_fold(spots, |spots, step| spots.inside.get(*step));
-        let Spot { line, column } = spots.map_or(self.document.tree.spots.at, |spots| spots.at);
-        Place { file: self.document.file.clone(), line, column }
+        let Document { file, start, places, .. } = &*self.document;
+        Place::in_file(file.clone(), places.find(*start, &self.path).0)
     }
 
-    /// The file it stands in.
     pub(crate) fn file(&self) -> Place {
         Place::file(self.document.file.clone())
     }
@@ -149,47 +106,36 @@ impl Node {
     /// The way to it, like `tests[3].assert[0]`; empty for a whole document.
     pub(crate) fn path(&self) -> String {
         let mut text = String::new();
-        let mut value = &self.document.tree.value;
-        for step in &self.steps {
-            let next = match value {
-                Value::Array(items) => {
-                    text.push_str(&format!("[{step}]"));
-                    items.get(*step)
-                }
-                Value::Object(map) => map.iter().nth(*step).map(|(key, value)| {
-                    text.extend([if text.is_empty() { "" } else { "." }, key]);
-                    value
-                }),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
-            };
-            value = next.unwrap_or(&Value::Null);
+        for step in &self.path {
+            match step {
+                Step::Key(key) => text.extend([if text.is_empty() { "" } else { "." }, key]),
+                Step::Index(index) => text.push_str(&format!("[{index}]")),
+            }
         }
         text
     }
 }
 
-/// Reads one YAML value.
 pub(crate) fn yaml_value(text: &str) -> Result<Value, Problem> {
-    yaml::read(text).map(|tree| tree.value).map_err(|(_, problem)| problem)
+    let tree = yaml::read(text).and_then(unique_keys);
+    tree.map(|(_, node)| node.value).map_err(|(_, problem)| problem)
 }
 
-fn placed(file: &Arc<str>, (Spot { line, column }, problem): (Spot, Problem)) -> Problem {
-    let file = file.clone();
-    Problem { place: Some(Place { file, line, column }), ..problem }
+fn placed(file: &Arc<str>, (at, problem): (Spot, Problem)) -> Problem {
+    Problem { place: Some(Place::in_file(file.clone(), at)), ..problem }
 }
 
 /// Refuses a key that its map already has.
-fn unique_keys<'a>(keys: impl Iterator<Item = (&'a str, Spot)>) -> Result<(), (Spot, Problem)> {
-    let mut first = HashMap::new();
-    for (key, at) in keys {
-        if let Some(Spot { line, column }) = first.insert(key, at) {
+fn unique_keys((start, node): Tree) -> Result<Tree, (Spot, Problem)> {
+    match node.places.duplicates().first() {
+        None => Ok((start, node)),
+        Some((key, Spot { line, column }, at)) => {
             let key: String = key.chars().take(60).collect();
             let hint = format!("the first `{key}` is at line {line}, column {column}");
             let problem = Problem::new(format!("duplicate key `{key}`"));
-            return Err((at, problem.expected("every key once").hint(hint)));
+            Err((*at, problem.expected("every key once").hint(hint)))
         }
     }
-    Ok(())
 }
 
 /// Walks a text and counts lines and columns.

@@ -28,7 +28,6 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// An empty one, made of what stands at `node`.
     pub(crate) fn new(node: &Node, name: impl Into<String>) -> Draft {
         Draft {
             name: name.into(),

@@ -9,9 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// What is known of an assertion, its templates rendered and its files read.
 pub(crate) struct Args {
-    /// Its value.
     pub(crate) value: Option<Value>,
-    /// Its threshold.
     pub(crate) threshold: Option<f64>,
     /// Other keys that change its meaning, like `provider`; no row knows any.
     pub(crate) config: Option<Value>,
@@ -38,7 +36,6 @@ pub(crate) enum Score {
     Graded,
 }
 
-/// One kind of assertion.
 pub(crate) struct Equivalent {
     /// Its type, without `not-`.
     pub(crate) assertion: &'static str,
@@ -48,9 +45,7 @@ pub(crate) struct Equivalent {
     /// How its meaning differs; empty if it does not.
     pub(crate) differs: &'static str,
     pub(crate) score: Score,
-    /// What `not-` does.
     pub(crate) not: Not,
-    /// Makes the check.
     pub(crate) make: fn(&Args) -> Translation,
 }
 
@@ -297,9 +292,6 @@ pub(crate) fn find(assertion: &str) -> Option<Result<&'static Equivalent, &'stat
 
 impl Equivalent {
     /// The check, turned around if the type begins with `not-`.
-    ///
-    /// # Errors
-    /// Why there is none, for a sentence.
     pub(crate) fn check(&self, args: &Args, is_not: bool) -> Translation {
         if is_not && self.not == Not::Lost {
             return Err("its equivalent is not exactly the same, so `not` of it could pass where this fails".to_owned());

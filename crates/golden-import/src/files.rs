@@ -1,6 +1,6 @@
 //! The files of a source. What a source names is data from anyone, so only what lies beside or below it is read.
 
-use super::problem::{Place, Problem};
+use diagnostics::{Place, Problem};
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,6 @@ const MAX_FILE: u64 = 64 << 20;
 /// How many bytes all files of a source may have together, each counted as often as it is named.
 const MAX_ALL: u64 = 256 << 20;
 
-/// The files beside and below a source.
 pub(crate) struct Files {
     source: PathBuf,
     folder: PathBuf,
@@ -27,9 +26,6 @@ pub(crate) struct Text {
 
 impl Files {
     /// The files around a source.
-    ///
-    /// # Errors
-    /// There is no such file.
     pub(crate) fn around(source: &Path) -> Result<Files, Problem> {
         let folder = source.parent().filter(|folder| !folder.as_os_str().is_empty());
         let files = Files { source: source.to_owned(), folder: folder.unwrap_or(Path::new(".")).to_owned(), read: 0 };
@@ -45,24 +41,16 @@ impl Files {
         self.source.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
 
-    /// The source as a place.
     pub(crate) fn place(&self) -> Place {
         Place::file(self.source.to_string_lossy())
     }
 
-    /// The text of the source.
-    ///
-    /// # Errors
-    /// It can't be read, is too large, or is not UTF-8.
     pub(crate) fn read_source(&mut self) -> Result<Text, Problem> {
         let source = self.source.clone();
         self.open(&source).map_err(|message| Problem::at(self.place(), message))
     }
 
     /// The text of a file that the source names, from the source's folder on.
-    ///
-    /// # Errors
-    /// Why it is not read, for a sentence.
     pub(crate) fn read(&mut self, name: &str) -> Result<Text, String> {
         let name = name.strip_prefix("file://").unwrap_or(name);
         let path = self.folder.join(name);

@@ -1,22 +1,19 @@
 //! What an import has to say about parts of a source.
 
 use super::document::Node;
-use super::problem::Place;
+use diagnostics::Place;
 
 /// Something in the source that the golden file does not say, or says otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Where it stands.
     pub place: Place,
     /// The way to it inside its file, like `tests[3].assert[0]`; may be empty.
     pub path: String,
-    /// How grave it is.
     pub kind: FindingKind,
     /// What it is; may quote the source.
     pub message: String,
 }
 
-/// How grave a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FindingKind {
     /// It has no equivalent: the golden file does not say it.
@@ -26,7 +23,6 @@ pub enum FindingKind {
 }
 
 impl Finding {
-    /// The message with the way to its object.
     pub fn text(&self) -> String {
         let message = match self.kind {
             FindingKind::Lost => format!("no equivalent: {}", self.message),
@@ -43,7 +39,6 @@ impl Finding {
 pub(crate) struct Findings(pub(crate) Vec<Finding>);
 
 impl Findings {
-    /// Something has no equivalent.
     pub(crate) fn lose(&mut self, node: &Node, message: impl Into<String>) {
         self.add(node, FindingKind::Lost, message.into());
     }

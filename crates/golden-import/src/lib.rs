@@ -22,7 +22,6 @@ mod equivalents;
 mod files;
 mod finding;
 mod js_regex;
-mod problem;
 mod promptfoo;
 mod table;
 mod template;
@@ -32,8 +31,8 @@ mod turns;
 mod yaml_text;
 
 pub use detect::Tool;
+pub use diagnostics::{Place, Problem};
 pub use finding::{Finding, FindingKind};
-pub use problem::{Place, Problem};
 
 use detect::Source;
 use draft::{Draft, Entry};
@@ -45,7 +44,6 @@ use std::path::Path;
 
 /// What an import must know of matchers.
 pub trait Matchers {
-    /// All names.
     fn names(&self) -> Vec<&'static str>;
 
     /// The matcher's short form is a text; `None` for an unknown matcher.
@@ -61,7 +59,6 @@ pub trait Matchers {
 /// The most bytes of a golden file that is written: what a YAML golden file may have.
 const MAX_OUTPUT: usize = 64 << 20;
 
-/// What can be asked of an import.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whose data it is; found from the data otherwise.
@@ -70,7 +67,6 @@ pub struct Options {
     pub map: Vec<(String, String)>,
     /// How answers are compared with the target of a dataset that does not say it.
     pub check: Option<Comparison>,
-    /// The comparison overlooks case.
     pub ignore_case: bool,
     /// The template's variable for the user's message, where the source has messages and no variables; `input` otherwise.
     pub var: Option<String>,
@@ -100,13 +96,9 @@ impl Options {
 /// How an answer is compared with an expected text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Comparison {
-    /// It is this text.
     Equals,
-    /// It holds this text.
     Contains,
-    /// It begins with this text.
     StartsWith,
-    /// It ends with this text.
     EndsWith,
 }
 
@@ -142,18 +134,14 @@ impl Comparison {
 /// The golden file that an import proposes.
 #[derive(Debug)]
 pub struct Proposal {
-    /// The golden file, YAML.
     pub text: String,
-    /// How many cases it has.
     pub cases: usize,
-    /// How many cases of the source it has not.
     pub left_out: usize,
     /// What has no equivalent, and what does not mean quite the same, in the order of the source.
     pub findings: Vec<Finding>,
 }
 
 impl Proposal {
-    /// How much has no equivalent.
     pub fn lost(&self) -> usize {
         let lost = self.findings.iter().filter(|finding| finding.kind == FindingKind::Lost);
         lost.count()
@@ -223,9 +211,7 @@ struct Import<'a> {
     files: Files,
     options: &'a Options,
     matchers: &'a dyn Matchers,
-    /// In the order of the source.
     entries: Vec<Entry>,
-    /// About no case in particular.
     findings: Findings,
     /// About how many bytes the entries will have.
     bytes: usize,
@@ -233,9 +219,6 @@ struct Import<'a> {
 
 impl Import<'_> {
     /// Adds a case, or what is left of it.
-    ///
-    /// # Errors
-    /// The golden file would be too large.
     fn add(&mut self, draft: Draft) -> Result<(), Problem> {
         let entry = draft.finish();
         self.bytes = self.bytes.saturating_add(entry.bytes());
@@ -247,9 +230,6 @@ impl Import<'_> {
     }
 
     /// The check, if it is accepted.
-    ///
-    /// # Errors
-    /// Why there is no such check, for a sentence.
     fn verified(&self, check: Value) -> Result<Value, String> {
         match self.matchers.verify(&check) {
             Ok(()) => Ok(check),
@@ -267,7 +247,6 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// What a value is, in words.
 fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -4,13 +4,9 @@
 use super::Import;
 use super::document::Node;
 use super::draft::Draft;
-use super::problem::Problem;
+use diagnostics::Problem;
 use serde_json::{Value, json};
 
-/// Imports the rows of a table.
-///
-/// # Errors
-/// The map does not fit the table; the golden file would be too large.
 pub(crate) fn import(import: &mut Import<'_>, columns: &[String], rows: &[Node]) -> Result<(), Problem> {
     let map = import.options.map.clone();
     for (column, field) in &map {

@@ -33,7 +33,6 @@ impl Matchers for Lenient {
     }
 }
 
-/// Imports a source, with a file beside it.
 fn imported(name: &str, content: &Value, beside: &Value, matchers: &'static [&'static str]) -> Proposal {
     let folder = tempfile::tempdir().unwrap();
     let source = folder.path().join(name);

@@ -9,7 +9,6 @@ use super::finding::Finding;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// The file of all entries.
 pub(crate) fn file(tool: Tool, source: &str, general: &[Finding], entries: &[Entry]) -> String {
     let mut text = format!(
         "# Imported from {}, {}. Comments tell what has no equivalent here, or not quite the same meaning.\n",

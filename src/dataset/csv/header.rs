@@ -4,7 +4,6 @@ use super::super::source::shorten;
 use crate::domain::{CheckRules, Problem};
 use std::collections::HashMap;
 
-/// What a column holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Column {
     Id,
@@ -126,7 +125,6 @@ fn expect_column(matcher: &str, rules: &dyn CheckRules) -> Result<Column, Proble
     }
 }
 
-/// A matcher that does not exist.
 pub(super) fn unknown_matcher(name: &str, rules: &dyn CheckRules) -> Problem {
     let known = rules.names();
     Problem::new(format!("unknown matcher `{}`", shorten(name)))

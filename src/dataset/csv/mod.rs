@@ -17,9 +17,6 @@ use serde_json::{Map, Value};
 use std::io::{self, BufRead, Read};
 
 /// Hands over every record of `source` after the header. An empty file has none.
-///
-/// # Errors
-/// Those of the source.
 pub(super) fn read(source: &mut dyn BufRead, rules: &dyn CheckRules, rows: &mut dyn Rows) -> io::Result<()> {
     let mut records = Records::new(source);
     let mut cells = Cells::new();
@@ -66,7 +63,6 @@ impl Cells {
         Cells { reader, cells: StringRecord::new() }
     }
 
-    /// The cells of a well-quoted record.
     fn of(&mut self, record: &str) -> io::Result<&StringRecord> {
         self.reader.get_mut().fill(record);
         self.reader.read_record(&mut self.cells)?;
@@ -170,7 +166,6 @@ fn cell_spot(text: &str, start: Spot, column: usize) -> Spot {
     start.after(&text.as_bytes()[..cell_offset(text.as_bytes(), column)])
 }
 
-/// A row in the making.
 struct RowBuilder<'a> {
     record: &'a Record<'a>,
     cells: &'a StringRecord,
@@ -180,7 +175,6 @@ struct RowBuilder<'a> {
     written: Map<String, Value>,
     vars: Map<String, Value>,
     checks: Vec<Value>,
-    /// The column of each check.
     check_columns: Vec<usize>,
 }
 

@@ -14,13 +14,10 @@ pub(super) struct Records<'a> {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What was cut.
 pub(super) enum Cut {
-    /// A record that begins here.
     Record(Spot),
     /// A record with a mistake in its quoting, or too long.
     Flawed(Spot, Problem),
-    /// The end of the file.
     End,
 }
 
@@ -30,9 +27,6 @@ impl<'a> Records<'a> {
     }
 
     /// Cuts the next record.
-    ///
-    /// # Errors
-    /// Those of the source.
     pub(super) fn cut(&mut self) -> io::Result<Cut> {
         loop {
             let start = self.at;

@@ -3,15 +3,14 @@
 
 use super::super::document::Node;
 use super::super::draft::Draft;
-use super::super::problem::Problem;
 use super::super::{Import, kind, least_count};
 use super::session::Turn;
 use super::{calls_check, wrong};
+use diagnostics::Problem;
 use serde_json::{Value, json};
 
 const CONFIG: &str = "test_config.json";
 
-/// The criteria that have an equivalent.
 pub(crate) struct Criteria {
     trajectory: Option<Trajectory>,
     /// Least ROUGE-1 F of the final response.
@@ -29,10 +28,6 @@ struct Trajectory {
 }
 
 impl Criteria {
-    /// Reads them.
-    ///
-    /// # Errors
-    /// `test_config.json` is there, but can't be read.
     pub(crate) fn read(import: &mut Import<'_>) -> Result<Criteria, Problem> {
         let mut criteria = Criteria { trajectory: None, response: None, votes: None, rubrics: None };
         if !import.files.has(CONFIG) {

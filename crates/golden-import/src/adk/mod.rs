@@ -7,16 +7,12 @@ mod session;
 
 use super::document::Node;
 use super::draft::{Draft, Role};
-use super::problem::Problem;
 use super::{Import, kind};
 use criteria::Criteria;
+use diagnostics::Problem;
 use serde_json::{Map, Value, json};
 use session::{Session, Turn};
 
-/// Imports an evalset.
-///
-/// # Errors
-/// It has no form of an evalset; the golden file would be too large.
 pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem> {
     if let Some(cases) = root.either("eval_cases", "evalCases") {
         let is_dataset =
@@ -57,7 +53,6 @@ fn unknown(root: &Node) -> Problem {
         .expected("a map with `eval_cases`, or a list of `{name, data}` or of `{query, ..}`")
 }
 
-/// Makes the cases of all sessions.
 fn sessions(import: &mut Import<'_>, sessions: Vec<Session>) -> Result<(), Problem> {
     if import.options.check.is_some() {
         return Err(Problem::new("an evalset says itself how answers are compared").hint("leave out --check"));

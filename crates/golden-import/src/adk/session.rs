@@ -5,7 +5,6 @@ use super::super::finding::Findings;
 use super::wrong;
 use serde_json::{Map, Value};
 
-/// A conversation that is evaluated.
 pub(crate) struct Session {
     pub(crate) node: Node,
     pub(crate) name: String,
@@ -20,11 +19,9 @@ pub(crate) struct Session {
 pub(crate) struct Turn {
     pub(crate) node: Node,
     pub(crate) user: Result<String, String>,
-    /// The expected final response.
     pub(crate) reference: Option<Result<String, String>>,
     /// The expected tool calls: names and arguments.
     pub(crate) calls: Vec<(String, Map<String, Value>)>,
-    /// Why they are not known.
     pub(crate) calls_problem: Option<String>,
     pub(crate) rubrics: Vec<Node>,
     /// What was measured when the turn was recorded, not what is expected.
@@ -230,9 +227,6 @@ impl Turn {
 }
 
 /// The text of a content: its text parts, a line each.
-///
-/// # Errors
-/// Why it has none, for a sentence.
 pub(crate) fn content(node: &Node) -> Result<String, String> {
     let parts = node.get("parts").map(|parts| parts.items()).unwrap_or_default();
     let mut texts = Vec::with_capacity(parts.len());

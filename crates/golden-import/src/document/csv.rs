@@ -1,8 +1,9 @@
 //! CSV as in RFC 4180, read strictly: a quote that is never closed, or text beside a quoted cell, is a mistake.
 
-use super::super::problem::Problem;
-use super::{Cursor, Spot, Spots, Tree};
-use serde_json::Value;
+use super::{Cursor, Tree};
+use diagnostics::yaml::{Entry, Node, Places};
+use diagnostics::{Problem, Spot};
+use serde_json::Map;
 
 struct Cell {
     text: String,
@@ -26,20 +27,22 @@ pub(super) fn read(text: &str) -> Result<(Vec<String>, Vec<Tree>), (Spot, Proble
     let trees = rows.map(|row| {
         if row.len() != columns.len() {
             let message = format!("the row has {} cells, and the header {}", row.len(), columns.len());
-            let at = row.get(columns.len()).or(row.last()).map_or(Spot { line: 1, column: 1 }, |cell| cell.at);
+            let at = row.get(columns.len()).or(row.last()).map_or(Spot::START, |cell| cell.at);
             let expected = "as many cells as the header has, separated by commas";
             return Err((at, Problem::new(message).expected(expected)));
         }
-        let at = row.first().map_or(Spot { line: 1, column: 1 }, |cell| cell.at);
-        let inside = row.iter().map(|cell| Spots::leaf(cell.at)).collect();
-        let cells = columns.iter().cloned().zip(row.into_iter().map(|cell| Value::from(cell.text)));
-        Ok(Tree { value: Value::Object(cells.collect()), spots: Spots { at, inside } })
+        let start = row.first().map_or(Spot::START, |cell| cell.at);
+        let (mut value, mut entries) = (Map::new(), Vec::new());
+        for (key, Cell { text, at }) in columns.iter().zip(row) {
+            entries.push(Entry { key: key.clone(), key_at: at, value_at: at, inside: Places::Leaf });
+            value.insert(key.clone(), text.into());
+        }
+        Ok((start, Node { value: value.into(), places: Places::Map(entries) }))
     });
     let trees = trees.collect::<Result<_, _>>()?;
     Ok((columns, trees))
 }
 
-/// The rows that are not blank.
 fn rows(text: &str) -> Result<Vec<Vec<Cell>>, (Spot, Problem)> {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let mut cursor = Cursor::new(&text, 1);

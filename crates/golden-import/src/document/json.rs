@@ -1,7 +1,8 @@
 //! JSON: read by `serde_json`, and walked once more for places and duplicate keys.
 
-use super::super::problem::Problem;
-use super::{Cursor, Spot, Spots, Tree, unique_keys};
+use super::{Cursor, Tree, unique_keys};
+use diagnostics::yaml::{Entry, Node, Places};
+use diagnostics::{Problem, Spot};
 use serde_json::Value;
 
 /// Reads one value that begins on a line of its file.
@@ -19,51 +20,55 @@ pub(super) fn read(text: &str, line: u32) -> Result<Tree, (Spot, Problem)> {
         let message = message.replace("expected ident", "expected a value");
         (at, Problem::new(format!("not JSON: {message}")).expected("JSON"))
     })?;
-    let spots = spots(&mut Cursor::new(text, line))?;
-    Ok(Tree { value, spots })
+    let (start, places) = places(&mut Cursor::new(text, line));
+    unique_keys((start, Node { value, places }))
 }
 
-/// Places in a text that is known to be JSON.
-fn spots(cursor: &mut Cursor<'_>) -> Result<Spots, (Spot, Problem)> {
+/// Where the next value of a text that is known to be JSON stands, and what is inside it.
+fn places(cursor: &mut Cursor<'_>) -> (Spot, Places) {
     cursor.skip(char::is_whitespace);
-    let mut spots = Spots::leaf(cursor.at);
-    match cursor.peek() {
-        Some(open @ ('{' | '[')) => {
-            let mut keys = Vec::new();
+    let start = cursor.at;
+    let (mut items, mut entries) = (Vec::new(), Vec::new());
+    let open = cursor.peek();
+    match open {
+        Some('{' | '[') => {
             loop {
                 cursor.next();
                 cursor.skip(char::is_whitespace);
                 if matches!(cursor.peek(), Some('}' | ']') | None) {
                     break;
                 }
-                let (start, at) = (cursor.offset, cursor.at);
-                if open == '{' {
-                    string(cursor);
-                    let key: String = serde_json::from_str(&cursor.text[start..cursor.offset]).unwrap_or_default();
-                    keys.push((key, at));
+                if open == Some('{') {
+                    let (key_at, key) = (cursor.at, string(cursor));
                     cursor.skip(|c| c != ':');
                     cursor.next();
+                    let key = serde_json::from_str(key).unwrap_or_default();
+                    let (value_at, inside) = places(cursor);
+                    entries.push(Entry { key, key_at, value_at, inside });
+                } else {
+                    items.push(places(cursor));
                 }
-                let mut inside = self::spots(cursor)?;
-                if open == '{' {
-                    inside.at = at;
-                }
-                spots.inside.push(inside);
                 cursor.skip(char::is_whitespace);
                 if cursor.peek() != Some(',') {
                     break;
                 }
             }
             cursor.next();
-            unique_keys(keys.iter().map(|(key, at)| (key.as_str(), *at)))?;
         }
-        Some('"') => string(cursor),
+        Some('"') => drop(string(cursor)),
         _ => cursor.skip(|c| !c.is_whitespace() && !matches!(c, ',' | ']' | '}')),
     }
-    Ok(spots)
+    let places = match open {
+        Some('{') => Places::Map(entries),
+        Some('[') => Places::List(items),
+        _ => Places::Leaf,
+    };
+    (start, places)
 }
 
-fn string(cursor: &mut Cursor<'_>) {
+/// A text with its quotes.
+fn string<'a>(cursor: &mut Cursor<'a>) -> &'a str {
+    let start = cursor.offset;
     cursor.next();
     while let Some(c) = cursor.next() {
         match c {
@@ -72,4 +77,5 @@ fn string(cursor: &mut Cursor<'_>) {
             _ => {}
         }
     }
+    &cursor.text[start..cursor.offset]
 }

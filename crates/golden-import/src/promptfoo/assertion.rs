@@ -9,7 +9,6 @@ use super::super::{Import, kind, least_count, quoted, template};
 use super::document;
 use serde_json::{Map, Value, json};
 
-/// An assertion as it was written.
 pub(crate) struct Assertion {
     node: Node,
     /// Its type without `not-`.
@@ -28,7 +27,6 @@ pub(crate) struct Assertion {
     notes: Vec<(Node, String)>,
 }
 
-/// A translated assertion.
 pub(crate) struct Piece {
     check: Value,
     pub(crate) weight: f64,
@@ -292,7 +290,6 @@ fn one(import: &mut Import<'_>, draft: &mut Draft, assertion: &Assertion, pieces
 }
 
 impl Assertion {
-    /// Its name in reports.
     fn metric(&self, draft: &mut Draft) -> Option<String> {
         let written = self.metric.as_ref().filter(|metric| !metric.trim().is_empty())?;
         match template::render(written, &draft.vars) {
@@ -349,9 +346,6 @@ fn set(import: &mut Import<'_>, draft: &mut Draft, set: &Assertion, members: &[A
 
 /// The checks that hold when the weighted mean of the scores of `pieces` reaches the threshold. With a threshold, single
 /// failures do not count for promptfoo.
-///
-/// # Errors
-/// Why there are none, for a sentence.
 pub(crate) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<Vec<Value>, String> {
     if lost > 0 {
         return Err(format!(
@@ -389,7 +383,6 @@ pub(crate) fn group(pieces: Vec<Piece>, lost: usize, threshold: f64) -> Result<V
 }
 
 impl Piece {
-    /// The check with its weight and name.
     pub(crate) fn into_check(self) -> Value {
         let mut check: Map<String, Value> = match self.check {
             Value::Object(map) => map,

@@ -8,12 +8,10 @@ mod test;
 
 use super::document::Node;
 use super::files::extension;
-use super::problem::Problem;
 use super::{Import, kind};
+use diagnostics::Problem;
 
-/// What a source holds.
 pub(crate) enum Data {
-    /// A configuration.
     Configuration(Node),
     /// Tests, a map each.
     Tests(Vec<Node>),
@@ -25,13 +23,11 @@ pub(crate) enum Data {
 pub(crate) struct Suite {
     /// The configuration, for references into it.
     root: Option<Node>,
-    /// What counts for every test.
     defaults: Option<Node>,
     /// How many tests there were.
     count: usize,
 }
 
-/// A test as it was found.
 #[derive(Clone)]
 enum TestSource {
     Map(Node),
@@ -56,10 +52,6 @@ const NOT_GOLDEN: [&str; 14] = [
     "writeLatestResults",
 ];
 
-/// Imports all tests.
-///
-/// # Errors
-/// The golden file would be too large.
 pub(crate) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem> {
     let mut suite = Suite { root: None, defaults: None, count: 0 };
     match data {
@@ -171,7 +163,6 @@ fn tests(import: &mut Import<'_>, node: &Node) -> Vec<TestSource> {
     found
 }
 
-/// The tests of a file that the source names.
 fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<TestSource> {
     let read =
         match extension(name).as_str() {
@@ -199,7 +190,6 @@ fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<TestSource> {
     }
 }
 
-/// A JSON or YAML file that the source names.
 fn document(import: &mut Import<'_>, name: &str) -> Result<Node, String> {
     let text = import.files.read(name)?;
     let is_yaml = match extension(name).as_str() {

@@ -4,10 +4,10 @@ use super::super::document::Node;
 use super::super::draft::Draft;
 use super::super::files::extension;
 use super::super::finding::Findings;
-use super::super::problem::Problem;
 use super::super::{Import, kind, quoted, tags, template};
 use super::assertion::{self, Assertion};
 use super::{Suite, TestSource, document};
+use diagnostics::Problem;
 use serde_json::{Map, Value};
 
 /// How many cases a test may stand for, because of lists in its vars.
@@ -26,7 +26,6 @@ struct Test {
     tags: Vec<String>,
     /// What is to be told whatever the vars.
     findings: Findings,
-    /// The input is not known.
     unusable: bool,
     /// Why no assertion can be translated.
     no_checks: Option<String>,
@@ -35,9 +34,6 @@ struct Test {
 }
 
 /// Imports a test; with `data`, that of a scenario.
-///
-/// # Errors
-/// The golden file would be too large.
 pub(crate) fn import(
     import: &mut Import<'_>,
     suite: &mut Suite,
@@ -186,7 +182,6 @@ impl Test {
         }
     }
 
-    /// A row of CSV.
     fn row(&mut self, row: &Node) {
         let mut expected = Vec::new();
         let mut configured = Vec::new();
@@ -329,7 +324,6 @@ impl Test {
         combinations.into_iter().map(Ok).collect()
     }
 
-    /// The case of one combination of vars.
     fn make(&self, import: &mut Import<'_>, draft: &mut Draft, raw: Map<String, Value>) {
         for (name, node) in &self.vars {
             let Some(value) = raw.get(name) else { continue };
@@ -361,7 +355,6 @@ impl Test {
     }
 }
 
-/// An option of a test is true.
 fn flag(node: &Node, key: &str) -> bool {
     node.get("options").and_then(|options| options.get(key)).is_some_and(|flag| flag.value() == &Value::Bool(true))
 }
