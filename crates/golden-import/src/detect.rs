@@ -1,9 +1,9 @@
 //! Whose data a file holds: by its extension how it is written, by its content whose it is.
 
+use super::Options;
 use super::document::Node;
 use super::files::{Files, Text, extension};
-use super::{Options, promptfoo};
-use diagnostics::Problem;
+use diagnostics::{Place, Problem};
 use serde_json::Value;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,46 +41,17 @@ impl Tool {
     }
 }
 
-pub(crate) enum Source {
-    Promptfoo(promptfoo::Data),
-    Adk(Node),
-    OpenAi(Vec<Node>),
-    Inspect(Vec<Node>),
-    Csv(Vec<String>, Vec<Node>),
-}
-
-impl Source {
-    pub(crate) fn tool(&self) -> Tool {
-        match self {
-            Source::Promptfoo(_) => Tool::Promptfoo,
-            Source::Adk(_) => Tool::Adk,
-            Source::OpenAi(_) => Tool::OpenAi,
-            Source::Inspect(_) => Tool::Inspect,
-            Source::Csv(..) => Tool::Csv,
-        }
-    }
-}
-
 /// How a source is written.
-enum Layout {
+pub(crate) enum Layout {
     Table(Vec<String>, Vec<Node>),
     Rows(Vec<Node>),
     One(Node),
 }
 
 /// Reads a source and finds out whose it is, unless the options say so.
-pub(crate) fn read(files: &mut Files, options: &Options) -> Result<Source, Problem> {
+pub(crate) fn read(files: &mut Files, options: &Options) -> Result<(Tool, Layout), Problem> {
     let place = files.place();
-    let Text { shown, text } = files.read_source()?;
-    let layout = match extension(&files.name()).as_str() {
-        "csv" => Node::read_table(&shown, &text).map(|(columns, rows)| Layout::Table(columns, rows))?,
-        "jsonl" => Layout::Rows(Node::read_lines(&shown, &text)?),
-        extension @ ("json" | "yaml" | "yml") => Layout::One(Node::read(&shown, &text, extension != "json")?),
-        _ => {
-            return Err(Problem::at(place, "not a kind of file that can be imported")
-                .expected("a name that ends in .yaml, .yml, .json, .jsonl or .csv"));
-        }
-    };
+    let layout = Layout::read(&files.read_source()?, &extension(&files.name()))?;
     let Some(tool) = options.tool.or_else(|| guess(&layout, options)) else {
         return Err(Problem::at(place, "nothing in it says whose golden data it is")
             .hint("name the tool with --from; for plain CSV, map its columns with --map"));
@@ -95,30 +66,38 @@ pub(crate) fn read(files: &mut Files, options: &Options) -> Result<Source, Probl
         }
         (Tool::Csv, false) | (Tool::Promptfoo | Tool::Adk | Tool::OpenAi | Tool::Inspect, true) => {}
     }
-    let is_list = matches!(&layout, Layout::One(node) if node.value().is_array());
-    Ok(match (tool, layout) {
-        (Tool::Promptfoo, Layout::Table(_, rows)) => Source::Promptfoo(promptfoo::Data::Table(rows)),
-        (Tool::Promptfoo, Layout::Rows(rows)) => Source::Promptfoo(promptfoo::Data::Tests(rows)),
-        (Tool::Promptfoo, Layout::One(node)) if is_list => Source::Promptfoo(promptfoo::Data::Tests(node.items())),
-        (Tool::Promptfoo, Layout::One(node)) if node.value().is_object() => {
-            Source::Promptfoo(promptfoo::Data::Configuration(node))
+    // A list is a row for each element, where rows may stand in a list.
+    Ok(match layout {
+        Layout::One(node) if node.value().is_array() && matches!(tool, Tool::Promptfoo | Tool::Inspect) => {
+            (tool, Layout::Rows(node.items()))
         }
-        (Tool::Adk, Layout::One(node)) => Source::Adk(node),
-        (Tool::OpenAi, Layout::Rows(rows)) => Source::OpenAi(rows),
-        (Tool::Inspect, Layout::Rows(rows) | Layout::Table(_, rows)) => Source::Inspect(rows),
-        (Tool::Inspect, Layout::One(node)) if is_list => Source::Inspect(node.items()),
-        (Tool::Csv, Layout::Table(columns, rows)) => Source::Csv(columns, rows),
-        (tool, Layout::One(_) | Layout::Rows(_) | Layout::Table(..)) => {
-            let expected = match tool {
-                Tool::Promptfoo => "a configuration or a list of tests",
-                Tool::Adk => "a file .json",
-                Tool::OpenAi => "a file .jsonl",
-                Tool::Inspect => "a list of samples",
-                Tool::Csv => "a file .csv",
-            };
-            return Err(Problem::at(place, format!("not {}", tool.title())).expected(expected));
-        }
+        layout => (tool, layout),
     })
+}
+
+/// The tool has no files that are written like this one.
+pub(crate) fn wrong_layout(tool: Tool, place: Place) -> Problem {
+    let expected = match tool {
+        Tool::Promptfoo => "a configuration or a list of tests",
+        Tool::Adk => "a file .json",
+        Tool::OpenAi => "a file .jsonl",
+        Tool::Inspect => "a list of samples",
+        Tool::Csv => "a file .csv",
+    };
+    Problem::at(place, format!("not {}", tool.title())).expected(expected)
+}
+
+impl Layout {
+    /// Reads a file by its extension.
+    pub(crate) fn read(Text { shown, text }: &Text, extension: &str) -> Result<Layout, Problem> {
+        match extension {
+            "csv" => Node::read_table(shown, text).map(|(columns, rows)| Layout::Table(columns, rows)),
+            "jsonl" => Node::read_lines(shown, text).map(Layout::Rows),
+            "json" | "yaml" | "yml" => Node::read(shown, text, extension != "json").map(Layout::One),
+            _ => Err(Problem::at(Place::file(shown.clone()), "not a kind of file that can be imported")
+                .expected("a name that ends in .yaml, .yml, .json, .jsonl or .csv")),
+        }
+    }
 }
 
 fn guess(layout: &Layout, options: &Options) -> Option<Tool> {

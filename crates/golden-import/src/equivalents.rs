@@ -5,7 +5,7 @@
 
 use super::document::yaml_value;
 use super::{js_regex, kind, number_text};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// What is known of an assertion, its templates rendered and its files read.
 pub(crate) struct Args {
@@ -49,20 +49,23 @@ pub(crate) struct Equivalent {
     pub(crate) make: fn(&Args) -> Translation,
 }
 
-/// A row that means the same.
+/// A row that means the same; the methods say where it does not.
 const fn same(assertion: &'static str, check: &'static str, make: fn(&Args) -> Translation) -> Equivalent {
-    differs(assertion, check, "", Score::Binary, Not::Same, make)
+    Equivalent { assertion, check, differs: "", score: Score::Binary, not: Not::Same, make }
 }
 
-const fn differs(
-    assertion: &'static str,
-    check: &'static str,
-    differs: &'static str,
-    score: Score,
-    not: Not,
-    make: fn(&Args) -> Translation,
-) -> Equivalent {
-    Equivalent { assertion, check, differs, score, not, make }
+impl Equivalent {
+    const fn differs(self, differs: &'static str) -> Equivalent {
+        Equivalent { differs, ..self }
+    }
+
+    const fn graded(self) -> Equivalent {
+        Equivalent { score: Score::Graded, ..self }
+    }
+
+    const fn without_not(self) -> Equivalent {
+        Equivalent { not: Not::Lost, ..self }
+    }
 }
 
 /// Types with an equivalent.
@@ -85,152 +88,56 @@ pub(crate) const TABLE: &[Equivalent] = &[
         Ok(json!({"regex": js_regex::translate(&text(args)?)?}))
     }),
     same("is-json", "`json: {fenced: false}`, with a schema `json_schema` too", |args| {
-        let whole = json!({"json": {"fenced": false}});
-        Ok(match schema(args)? {
-            Some(schema) => json!({"all": [whole, {"json_schema": schema}]}),
-            None => whole,
-        })
+        with_schema(json!({"json": {"fenced": false}}), args)
     }),
-    differs(
-        "contains-json",
-        "`json_schema: {type: object}`, with a schema that too",
-        "stricter: the JSON is the whole answer or its one code block, not anywhere in it",
-        Score::Binary,
-        Not::Lost,
-        |args| {
-            let object = json!({"json_schema": {"type": "object"}});
-            Ok(match schema(args)? {
-                Some(schema) => json!({"all": [object, {"json_schema": schema}]}),
-                None => object,
-            })
-        },
-    ),
-    differs(
-        "is-xml",
-        "`xml: {fenced: false}`, with required elements a `path` each",
-        "stricter: a document type declaration is refused",
-        Score::Binary,
-        Not::Lost,
-        |args| xml(args, false),
-    ),
-    differs(
-        "contains-xml",
-        "`xml`, with required elements a `path` each",
-        "stricter: the XML is the whole answer or its one code block, and a document type declaration is refused",
-        Score::Binary,
-        Not::Lost,
-        |args| xml(args, true),
-    ),
+    same("contains-json", "`json_schema: {type: object}`, with a schema that too", |args| {
+        with_schema(json!({"json_schema": {"type": "object"}}), args)
+    })
+    .differs("stricter: the JSON is the whole answer or its one code block, not anywhere in it")
+    .without_not(),
+    same("is-xml", "`xml: {fenced: false}`, with required elements a `path` each", |args| xml(args, false))
+        .differs("stricter: a document type declaration is refused")
+        .without_not(),
+    same("contains-xml", "`xml`, with required elements a `path` each", |args| xml(args, true))
+        .differs(
+            "stricter: the XML is the whole answer or its one code block, and a document type declaration is refused",
+        )
+        .without_not(),
     same("word-count", "`regex` that counts runs without white space", word_count),
-    differs(
-        "levenshtein",
-        "`similarity`, with the `min` that as many added letters reach",
-        "stricter: the distance is measured against the longer text, so replaced and missing letters weigh more",
-        Score::Binary,
-        Not::Lost,
-        levenshtein,
-    ),
-    differs(
-        "rouge-n",
-        "`rouge` with `metric: rouge1`",
-        "words are cut otherwise (only a-z and 0-9 are letters), so scores near the threshold may differ",
-        Score::Graded,
-        Not::Same,
-        |args| Ok(json!({"rouge": {"to": text(args)?, "min": share(args, Some(0.75))?, "metric": "rouge1"}})),
-    ),
-    differs(
-        "bleu",
-        "`bleu`",
-        "another BLEU (sacrebleu's: smoothed, case counts, punctuation is cut off), so scores differ",
-        Score::Graded,
-        Not::Same,
-        |args| {
-            let min = share(args, Some(0.5))?;
-            Ok(json!({"bleu": reference(args, min)?}))
-        },
-    ),
-    differs("similar", "`semantic`", "another embedding model, so scores differ", Score::Graded, Not::Same, |args| {
-        let min = share(args, Some(0.75))?;
-        match &args.value {
-            Some(Value::Array(texts)) => {
-                let each = texts.iter().map(|to| json!({"semantic": {"to": to, "min": min}}));
-                Ok(json!({"any": each.collect::<Vec<_>>()}))
-            }
-            Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
-                Ok(json!({"semantic": {"to": text(args)?, "min": min}}))
-            }
-        }
-    }),
-    differs(
-        "llm-rubric",
-        "`judge`; with a threshold also its mean score",
-        "another judge and another prompt for it",
-        Score::Graded,
-        Not::Same,
-        |args| match args.threshold {
-            None => Ok(json!({"judge": {"rubric": text(args)?}})),
-            Some(_) => {
-                let (rubric, min) = (text(args)?, share(args, None)?);
-                Ok(
-                    json!({"all": [{"judge": {"rubric": rubric}}, {"judge": {"rubric": rubric, "aggregate": "mean", "min": min}}]}),
-                )
-            }
-        },
-    ),
-    differs(
-        "model-graded-closedqa",
-        "`judge`",
-        "another judge and another prompt for it",
-        Score::Graded,
-        Not::Lost,
-        |args| Ok(json!({"judge": {"rubric": text(args)?}})),
-    ),
-    differs(
-        "latency",
-        "`latency`",
+    same("levenshtein", "`similarity`, with the `min` that as many added letters reach", levenshtein)
+        .differs(
+            "stricter: the distance is measured against the longer text, so replaced and missing letters weigh more",
+        )
+        .without_not(),
+    same("rouge-n", "`rouge` with `metric: rouge1`", |args| {
+        Ok(json!({"rouge": {"to": text(args)?, "min": share(args, Some(0.75))?, "metric": "rouge1"}}))
+    })
+    .differs("words are cut otherwise (only a-z and 0-9 are letters), so scores near the threshold may differ")
+    .graded(),
+    same("bleu", "`bleu`", bleu)
+        .differs("another BLEU (sacrebleu's: smoothed, case counts, punctuation is cut off), so scores differ")
+        .graded(),
+    same("similar", "`semantic`", similar).differs("another embedding model, so scores differ").graded(),
+    same("llm-rubric", "`judge`; with a threshold also its mean score", llm_rubric)
+        .differs("another judge and another prompt for it")
+        .graded(),
+    same("model-graded-closedqa", "`judge`", |args| Ok(json!({"judge": {"rubric": text(args)?}})))
+        .differs("another judge and another prompt for it")
+        .graded()
+        .without_not(),
+    same("latency", "`latency`", latency).differs(
         "the time of the one attempt that succeeded, without waiting and retries; an unknown time can't be judged",
-        Score::Binary,
-        Not::Same,
-        |args| match limit(args)?.floor() {
-            milliseconds if (1.0..1e15).contains(&milliseconds) => Ok(json!({"latency": {"max": milliseconds as u64}})),
-            _ => Err("its threshold is no time of 1 millisecond or more".to_owned()),
-        },
     ),
-    differs("cost", "`cost`", "by the prices of promptgate", Score::Binary, Not::Same, |args| {
-        Ok(json!({"cost": {"max": limit(args)?}}))
-    }),
-    differs(
-        "finish-reason",
-        "`finish_reason`, stop as STOP and length as MAX_TOKENS",
-        "in Gemini's words; promptfoo itself fails this assertion for every Gemini answer",
-        Score::Binary,
-        Not::Lost,
-        |args| {
-            let text = text(args)?.to_lowercase();
-            let reason = match text.as_str() {
-                "stop" => "STOP",
-                "length" => "MAX_TOKENS",
-                _ => return Err("Gemini has no one reason of this name".to_owned()),
-            };
-            Ok(json!({"finish_reason": reason}))
-        },
-    ),
-    differs(
-        "is-refusal",
-        "`refusal: true`; not- is `refusal: false`",
-        "another list of phrases; a blocked answer is a refusal too",
-        Score::Binary,
-        Not::Same,
-        |_| Ok(json!({"refusal": true})),
-    ),
-    differs(
-        "tool-call-f1",
-        "`tool_calls` with `mode: any_order` and `min_f1`",
-        "stricter: a function that is called twice counts twice",
-        Score::Graded,
-        Not::Lost,
-        tool_call_f1,
-    ),
+    same("cost", "`cost`", |args| Ok(json!({"cost": {"max": limit(args)?}}))).differs("by the prices of promptgate"),
+    same("finish-reason", "`finish_reason`, stop as STOP and length as MAX_TOKENS", finish_reason)
+        .differs("in Gemini's words; promptfoo itself fails this assertion for every Gemini answer")
+        .without_not(),
+    same("is-refusal", "`refusal: true`; not- is `refusal: false`", |_| Ok(json!({"refusal": true})))
+        .differs("another list of phrases; a blocked answer is a refusal too"),
+    same("tool-call-f1", "`tool_calls` with `mode: any_order` and `min_f1`", tool_call_f1)
+        .differs("stricter: a function that is called twice counts twice")
+        .graded()
+        .without_not(),
 ];
 
 /// Types without an equivalent, by reason.
@@ -310,35 +217,35 @@ impl Equivalent {
 
 /// The value as a text: numbers and true and false as JavaScript writes them.
 fn text(args: &Args) -> Result<String, String> {
-    match &args.value {
-        Some(Value::String(text)) => Ok(text.clone()),
-        Some(Value::Number(number)) => {
-            number_text(number).ok_or_else(|| "its value is a number with an exponent".to_owned())
-        }
-        Some(Value::Bool(flag)) => Ok(flag.to_string()),
-        Some(value) => Err(format!("its value is {}", kind(value))),
-        None => Err("it has no value".to_owned()),
+    text_of(args.value.as_ref().ok_or("it has no value")?)
+}
+
+fn text_of(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) => number_text(number).ok_or("its value is a number with an exponent".to_owned()),
+        Value::Bool(flag) => Ok(flag.to_string()),
+        _ => Err(format!("its value is {}", kind(value))),
     }
 }
 
 fn equals(args: &Args) -> Translation {
     Ok(match &args.value {
         Some(value @ (Value::Object(_) | Value::Array(_))) => json!({"json_equals": {"value": value, "fenced": false}}),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) | None => {
-            json!({"equals": text(args)?})
-        }
+        _ => json!({"equals": text(args)?}),
     })
 }
 
 /// The value as a list of texts; a text is cut at commas outside quotes.
 fn list(args: &Args) -> Result<Vec<String>, String> {
-    match &args.value {
-        Some(Value::Array(items)) => {
-            items.iter().map(|item| text(&Args { value: Some(item.clone()), threshold: None, config: None })).collect()
-        }
-        Some(Value::String(text)) => cut(text),
-        Some(value) => Err(format!("its value is {}", kind(value))),
-        None => Err("it has no value".to_owned()),
+    list_of(args.value.as_ref().ok_or("it has no value")?)
+}
+
+fn list_of(value: &Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::Array(items) => items.iter().map(text_of).collect(),
+        Value::String(text) => cut(text),
+        _ => Err(format!("its value is {}", kind(value))),
     }
 }
 
@@ -357,12 +264,8 @@ fn cut(text: &str) -> Result<Vec<String>, String> {
                 (in_quotes, was_quoted) = (true, true);
             }
             ',' if !in_quotes => {
-                items.push(if was_quoted {
-                    std::mem::take(&mut item)
-                } else {
-                    std::mem::take(&mut item).trim().to_owned()
-                });
-                was_quoted = false;
+                items.push(if was_quoted { item } else { item.trim().to_owned() });
+                (item, was_quoted) = (String::new(), false);
             }
             c if was_quoted && !in_quotes && c.is_whitespace() => {}
             c => item.push(c),
@@ -375,11 +278,12 @@ fn cut(text: &str) -> Result<Vec<String>, String> {
     Ok(items)
 }
 
-/// The schema of an assertion about JSON: a map, or a text that holds one. Without `$schema` it is draft 7, as ajv reads it.
-fn schema(args: &Args) -> Result<Option<Value>, String> {
+/// Adds the schema of an assertion about JSON, if it has one: a map, or a text that holds one. Without `$schema` it is
+/// draft 7, as ajv reads it.
+fn with_schema(check: Value, args: &Args) -> Translation {
     let mut schema = match &args.value {
-        None => return Ok(None),
-        Some(Value::String(text)) if text.trim().is_empty() => return Ok(None),
+        None => return Ok(check),
+        Some(Value::String(text)) if text.trim().is_empty() => return Ok(check),
         Some(Value::String(text)) => yaml_value(text).map_err(|_| "its schema is not readable".to_owned())?,
         Some(value) => value.clone(),
     };
@@ -389,52 +293,41 @@ fn schema(args: &Args) -> Result<Option<Value>, String> {
     if !map.contains_key("$schema") {
         map.shift_insert(0, "$schema".to_owned(), "http://json-schema.org/draft-07/schema#".into());
     }
-    Ok(Some(schema))
+    Ok(json!({"all": [check, {"json_schema": schema}]}))
 }
 
 fn xml(args: &Args, fenced: bool) -> Translation {
     let required = match &args.value {
         None => Vec::new(),
-        Some(Value::Object(map)) if map.len() == 1 && map.contains_key("requiredElements") => {
-            list(&Args { value: map.get("requiredElements").cloned(), threshold: None, config: None })?
-        }
-        Some(Value::Object(_)) => return Err("its value has keys that no matcher knows".to_owned()),
-        Some(_) => list(args)?,
+        Some(Value::Object(map)) => match map.get("requiredElements") {
+            Some(elements) if map.len() == 1 => list_of(elements)?,
+            _ => return Err("its value has keys that no matcher knows".to_owned()),
+        },
+        Some(value) => list_of(value)?,
     };
-    let one = |path: Option<&String>| {
-        let mut args = Map::new();
-        if let Some(path) = path {
-            args.insert("path".to_owned(), path.replace('.', "/").into());
-        }
-        args.insert("fenced".to_owned(), fenced.into());
-        json!({ "xml": args })
-    };
+    let one = |path: &String| json!({"xml": {"path": path.replace('.', "/"), "fenced": fenced}});
     Ok(match required.as_slice() {
-        [] => one(None),
-        [only] => one(Some(only)),
-        many => json!({"all": many.iter().map(|path| one(Some(path))).collect::<Vec<_>>()}),
+        [] => json!({"xml": {"fenced": fenced}}),
+        [only] => one(only),
+        many => json!({"all": many.iter().map(one).collect::<Vec<_>>()}),
     })
 }
 
 fn word_count(args: &Args) -> Translation {
-    let (min, max) = match &args.value {
+    let count = match &args.value {
         Some(Value::Object(map)) if map.keys().all(|key| key == "min" || key == "max") && !map.is_empty() => {
-            let bound = |key: &str| map.get(key).map(|value| value.as_u64().ok_or("a bound is not a whole number"));
-            (bound("min").transpose()?, bound("max").transpose()?)
+            if map.values().any(|bound| !bound.is_u64()) {
+                return Err("a bound is not a whole number".to_owned());
+            }
+            let bounds = ["min", "max"].into_iter().filter_map(|key| Some((key.to_owned(), map.get(key)?.clone())));
+            Value::Object(bounds.collect())
         }
         Some(Value::Object(_)) => return Err("its value has keys that are not known".to_owned()),
-        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_)) | None => {
-            let count = text(args)?.trim().parse().map_err(|_| "its value is not a whole number")?;
-            (Some(count), Some(count))
+        _ => {
+            let count: u64 = text(args)?.trim().parse().map_err(|_| "its value is not a whole number")?;
+            json!({"min": count, "max": count})
         }
     };
-    let mut count = Map::new();
-    if let Some(min) = min {
-        count.insert("min".to_owned(), min.into());
-    }
-    if let Some(max) = max {
-        count.insert("max".to_owned(), max.into());
-    }
     Ok(json!({"regex": {"pattern": format!("{}+", js_regex::NOT_SPACE), "count": count}}))
 }
 
@@ -466,12 +359,48 @@ fn tool_call_f1(args: &Args) -> Translation {
     Ok(json!({"tool_calls": {"mode": "any_order", "calls": calls, "min_f1": share(args, Some(1.0))?}}))
 }
 
-/// `{to, min}`, or `{to_any, min}` for a list.
-fn reference(args: &Args, min: f64) -> Translation {
-    Ok(match args.value.as_ref().is_some_and(Value::is_array) {
-        true => json!({"to_any": list(args)?, "min": min}),
-        false => json!({"to": text(args)?, "min": min}),
+fn bleu(args: &Args) -> Translation {
+    let min = share(args, Some(0.5))?;
+    Ok(match args.value {
+        Some(Value::Array(_)) => json!({"bleu": {"to_any": list(args)?, "min": min}}),
+        _ => json!({"bleu": {"to": text(args)?, "min": min}}),
     })
+}
+
+fn similar(args: &Args) -> Translation {
+    let min = share(args, Some(0.75))?;
+    let check = |to: &Value| json!({"semantic": {"to": to, "min": min}});
+    Ok(match &args.value {
+        Some(Value::Array(texts)) => json!({"any": texts.iter().map(check).collect::<Vec<_>>()}),
+        _ => check(&text(args)?.into()),
+    })
+}
+
+fn llm_rubric(args: &Args) -> Translation {
+    let rubric = text(args)?;
+    let check = json!({"judge": {"rubric": rubric}});
+    Ok(match args.threshold {
+        None => check,
+        Some(_) => {
+            let mean = json!({"judge": {"rubric": rubric, "aggregate": "mean", "min": share(args, None)?}});
+            json!({"all": [check, mean]})
+        }
+    })
+}
+
+fn latency(args: &Args) -> Translation {
+    match limit(args)?.floor() {
+        milliseconds if (1.0..1e15).contains(&milliseconds) => Ok(json!({"latency": {"max": milliseconds as u64}})),
+        _ => Err("its threshold is no time of 1 millisecond or more".to_owned()),
+    }
+}
+
+fn finish_reason(args: &Args) -> Translation {
+    match text(args)?.to_lowercase().as_str() {
+        "stop" => Ok(json!({"finish_reason": "STOP"})),
+        "length" => Ok(json!({"finish_reason": "MAX_TOKENS"})),
+        _ => Err("Gemini has no one reason of this name".to_owned()),
+    }
 }
 
 /// The threshold as a share above 0.

@@ -34,10 +34,11 @@ pub use detect::Tool;
 pub use diagnostics::{Place, Problem};
 pub use finding::{Finding, FindingKind};
 
-use detect::Source;
+use detect::Layout;
 use draft::{Draft, Entry};
 use files::Files;
 use finding::Findings;
+use promptfoo::TestForm;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 use std::path::Path;
@@ -161,15 +162,19 @@ pub fn import(source: &Path, options: &Options, matchers: &dyn Matchers) -> Resu
         findings: Findings::default(),
         bytes: 0,
     };
-    let found = detect::read(&mut import.files, options)?;
-    let tool = found.tool();
+    let (tool, layout) = detect::read(&mut import.files, options)?;
     options.fit(tool)?;
-    match found {
-        Source::Promptfoo(data) => promptfoo::import(&mut import, data)?,
-        Source::Adk(root) => adk::import(&mut import, &root)?,
-        Source::OpenAi(rows) => datasets::openai(&mut import, &rows)?,
-        Source::Inspect(rows) => datasets::inspect(&mut import, &rows)?,
-        Source::Csv(columns, rows) => table::import(&mut import, &columns, &rows)?,
+    match (tool, layout) {
+        (Tool::Promptfoo, Layout::Table(_, rows)) => promptfoo::import_tests(&mut import, &rows, TestForm::Row)?,
+        (Tool::Promptfoo, Layout::Rows(rows)) => promptfoo::import_tests(&mut import, &rows, TestForm::Map)?,
+        (Tool::Promptfoo, Layout::One(root)) if root.value().is_object() => promptfoo::import(&mut import, &root)?,
+        (Tool::Adk, Layout::One(root)) => adk::import(&mut import, &root)?,
+        (Tool::OpenAi, Layout::Rows(rows)) => datasets::openai(&mut import, &rows)?,
+        (Tool::Inspect, Layout::Rows(rows) | Layout::Table(_, rows)) => datasets::inspect(&mut import, &rows)?,
+        (Tool::Csv, Layout::Table(columns, rows)) => table::import(&mut import, &columns, &rows)?,
+        (tool, Layout::One(_) | Layout::Rows(_) | Layout::Table(..)) => {
+            return Err(detect::wrong_layout(tool, import.files.place()));
+        }
     }
     let Import { files, mut entries, findings: Findings(general), .. } = import;
     draft::assign_ids(&mut entries);

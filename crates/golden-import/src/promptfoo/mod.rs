@@ -6,18 +6,11 @@
 mod assertion;
 mod test;
 
+use super::detect::Layout;
 use super::document::Node;
 use super::files::extension;
 use super::{Import, kind};
 use diagnostics::Problem;
-
-pub(crate) enum Data {
-    Configuration(Node),
-    /// Tests, a map each.
-    Tests(Vec<Node>),
-    /// Tests, a row of CSV each.
-    Table(Vec<Node>),
-}
 
 /// Where a test comes from, and what else counts for it.
 pub(crate) struct Suite {
@@ -28,11 +21,15 @@ pub(crate) struct Suite {
     count: usize,
 }
 
-#[derive(Clone)]
-enum TestSource {
-    Map(Node),
-    Row(Node),
+/// How a test is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TestForm {
+    Map,
+    /// A row of CSV.
+    Row,
 }
+
+type TestSource = (TestForm, Node);
 
 /// Keys of a configuration that say how to run, not what to expect.
 const NOT_GOLDEN: [&str; 14] = [
@@ -52,20 +49,13 @@ const NOT_GOLDEN: [&str; 14] = [
     "writeLatestResults",
 ];
 
-pub(crate) fn import(import: &mut Import<'_>, data: Data) -> Result<(), Problem> {
+pub(crate) fn import_tests(import: &mut Import<'_>, nodes: &[Node], form: TestForm) -> Result<(), Problem> {
     let mut suite = Suite { root: None, defaults: None, count: 0 };
-    match data {
-        Data::Configuration(root) => configuration(import, &root, suite),
-        Data::Tests(nodes) => {
-            nodes.into_iter().try_for_each(|node| test::import(import, &mut suite, &TestSource::Map(node), None))
-        }
-        Data::Table(rows) => {
-            rows.into_iter().try_for_each(|row| test::import(import, &mut suite, &TestSource::Row(row), None))
-        }
-    }
+    nodes.iter().try_for_each(|node| test::import(import, &mut suite, &(form, node.clone()), None))
 }
 
-fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Result<(), Problem> {
+/// Imports a configuration.
+pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem> {
     let mut left: Vec<&str> = Vec::new();
     let entries = root.entries();
     for (key, node) in &entries {
@@ -89,8 +79,7 @@ fn configuration(import: &mut Import<'_>, root: &Node, mut suite: Suite) -> Resu
             import.findings.lose(&transform, message);
         }
     }
-    suite.defaults = defaults(import, root);
-    suite.root = Some(root.clone());
+    let mut suite = Suite { root: Some(root.clone()), defaults: defaults(import, root), count: 0 };
     if let Some(node) = root.get("tests") {
         for found in tests(import, &node) {
             test::import(import, &mut suite, &found, None)?;
@@ -157,37 +146,35 @@ fn tests(import: &mut Import<'_>, node: &Node) -> Vec<TestSource> {
         match item.value().as_str() {
             Some(name) => found.extend(named(import, &item, name)),
             None if item.get("path").is_some() => import.findings.lose(&item, "generators of tests are not run"),
-            None => found.push(TestSource::Map(item)),
+            None => found.push((TestForm::Map, item)),
         }
     }
     found
 }
 
 fn named(import: &mut Import<'_>, node: &Node, name: &str) -> Vec<TestSource> {
-    let read =
-        match extension(name).as_str() {
-            "csv" => import.files.read(name).and_then(|text| {
-                let (_, rows) = Node::read_table(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-                Ok(rows.into_iter().map(TestSource::Row).collect())
-            }),
-            "jsonl" => import.files.read(name).and_then(|text| {
-                let rows = Node::read_lines(&text.shown, &text.text).map_err(|problem| problem.to_string())?;
-                Ok(rows.into_iter().map(TestSource::Map).collect())
-            }),
-            "json" | "yaml" | "yml" => document(import, name).map(|node| match node.value().is_array() {
-                true => node.items().into_iter().map(TestSource::Map).collect(),
-                false => vec![TestSource::Map(node)],
-            }),
-            _ => Err("only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services"
-                .to_owned()),
-        };
-    match read {
-        Ok(found) => found,
-        Err(why) => {
-            import.findings.lose(node, format!("the tests of {}: {why}", super::quoted(name)));
-            Vec::new()
+    let (form, read) = match extension(name).as_str() {
+        "csv" => (TestForm::Row, read_named(import, name)),
+        "jsonl" | "json" | "yaml" | "yml" => (TestForm::Map, read_named(import, name)),
+        _ => {
+            let why = "only .csv, .json, .jsonl, .yaml and .yml files are read, no patterns, no code and no services";
+            (TestForm::Map, Err(why.to_owned()))
         }
-    }
+    };
+    let nodes = read.unwrap_or_else(|why| {
+        import.findings.lose(node, format!("the tests of {}: {why}", super::quoted(name)));
+        Vec::new()
+    });
+    nodes.into_iter().map(|node| (form, node)).collect()
+}
+
+fn read_named(import: &mut Import<'_>, name: &str) -> Result<Vec<Node>, String> {
+    let text = import.files.read(name)?;
+    Ok(match Layout::read(&text, &extension(name)).map_err(|problem| problem.to_string())? {
+        Layout::Table(_, nodes) | Layout::Rows(nodes) => nodes,
+        Layout::One(node) if node.value().is_array() => node.items(),
+        Layout::One(node) => vec![node],
+    })
 }
 
 fn document(import: &mut Import<'_>, name: &str) -> Result<Node, String> {

@@ -6,7 +6,7 @@ use super::super::files::extension;
 use super::super::finding::Findings;
 use super::super::{Import, kind, quoted, tags, template};
 use super::assertion::{self, Assertion};
-use super::{Suite, TestSource, document};
+use super::{Suite, TestForm, TestSource, document};
 use diagnostics::Problem;
 use serde_json::{Map, Value};
 
@@ -66,7 +66,7 @@ pub(crate) fn import(
 
 impl Test {
     fn read(import: &mut Import<'_>, suite: &Suite, found: &TestSource, data: Option<&Node>) -> Test {
-        let (TestSource::Map(node) | TestSource::Row(node)) = found;
+        let (form, node) = found;
         let mut test = Test {
             node: node.clone(),
             description: None,
@@ -86,9 +86,9 @@ impl Test {
         if let Some(data) = data {
             test.layer(import, suite, data, true);
         }
-        match found {
-            TestSource::Map(node) => test.layer(import, suite, node, true),
-            TestSource::Row(node) => test.row(node),
+        match form {
+            TestForm::Map => test.layer(import, suite, node, true),
+            TestForm::Row => test.row(node),
         }
         test
     }
