@@ -51,6 +51,8 @@ pub(crate) mod error;
 pub(crate) mod eval;
 /// Exit codes.
 pub mod exit;
+/// JSON with duplicate keys noticed.
+pub(crate) mod json;
 /// Secrets, found in all the forms in which others repeat them.
 pub(crate) mod secret;
 

@@ -3,10 +3,11 @@
 use super::row::{Locate, Part, Row, Rows, Spot};
 use super::source::shorten;
 use crate::domain::{Problem, Step};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use crate::json;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
@@ -38,12 +39,12 @@ pub(super) struct Flaw {
 /// Where it is not JSON, too deeply nested, or followed by something else.
 pub(super) fn parse(text: &str) -> Result<ParsedText, Flaw> {
     let has_duplicates = Cell::new(false);
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    Strict { has_duplicates: &has_duplicates }
-        .deserialize(&mut deserializer)
-        .and_then(|value| deserializer.end().map(|()| value))
-        .map(|value| ParsedText { value, has_duplicates: has_duplicates.get() })
-        .map_err(|error| Flaw::of(text, &error))
+    let on_duplicate = |_: &str| {
+        has_duplicates.set(true);
+        Ok(())
+    };
+    let value = json::parse(text, &on_duplicate).map_err(|error| Flaw::of(text, &error))?;
+    Ok(ParsedText { value, has_duplicates: has_duplicates.get() })
 }
 
 impl Flaw {
@@ -228,75 +229,5 @@ impl<'de: 'a, 'a> Deserialize<'de> for Entries<'a> {
             }
         }
         deserializer.deserialize_map(InOrder)
-    }
-}
-
-/// Reads any value like [`Value`] does, but notices duplicate keys, where `Value` silently keeps the last.
-#[derive(Clone, Copy)]
-struct Strict<'a> {
-    has_duplicates: &'a Cell<bool>,
-}
-
-impl<'de> DeserializeSeed<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(value.into())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(item) = list.next_element_seed(self)? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = Map::new();
-        while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value_seed(self)?;
-            match entries.entry(key) {
-                serde_json::map::Entry::Vacant(entry) => drop(entry.insert(value)),
-                serde_json::map::Entry::Occupied(_) => self.has_duplicates.set(true),
-            }
-        }
-        Ok(Value::Object(entries))
     }
 }

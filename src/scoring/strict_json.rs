@@ -1,23 +1,17 @@
-//! JSON from outside, read so that everyone reads the same: a key that stands twice in one object is an error.
-//!
-//! RFC 8259, section 4: what software makes of such an object is unpredictable. Some take the first value, some the last,
-//! some both, so a check that takes one of them would say nothing about what a consumer sees.
-
-use serde::de::{DeserializeOwned, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value, map::Entry};
-use std::fmt;
+//! JSON from outside, in which a key that stands twice in one object is an error: readers differ in which value they take,
+//! so a check that takes one of them would say nothing about what a consumer sees.
 
 use super::quote::bounded;
+use crate::json;
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::Value;
 
 /// Reads a text that is one JSON value, with white space around it.
 ///
 /// # Errors
 /// No JSON, nested more than 127 deep, or a key twice in an object, with the line and column.
 pub(super) fn parse(text: &str) -> Result<Value, serde_json::Error> {
-    let mut reading = serde_json::Deserializer::from_str(text);
-    let value = Strict.deserialize(&mut reading)?;
-    reading.end()?;
-    Ok(value)
+    json::parse(text, &|key| Err(format!("the key \"{}\" stands twice in one object", bounded(key, 80))))
 }
 
 /// Reads a text that is one JSON object of a given form.
@@ -31,79 +25,6 @@ pub(super) fn parse_object<T: DeserializeOwned>(text: &str) -> Result<T, serde_j
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             Err(serde_json::Error::custom("it is not an object"))
         }
-    }
-}
-
-/// Reads a value and those inside it.
-#[derive(Clone, Copy)]
-struct Strict;
-
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-        Ok(Value::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(Value::Number(value.into()))
-    }
-
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        // JSON has neither NaN nor infinities, so there is always a number.
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
-        Ok(Value::String(value.to_owned()))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Value, E> {
-        Ok(Value::String(value))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut list = Vec::new();
-        while let Some(item) = access.next_element_seed(self)? {
-            list.push(item);
-        }
-        Ok(Value::Array(list))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(key) = access.next_key::<String>()? {
-            match map.entry(key) {
-                Entry::Vacant(entry) => {
-                    entry.insert(access.next_value_seed(self)?);
-                }
-                Entry::Occupied(entry) => {
-                    let key = bounded(entry.key(), 80);
-                    return Err(A::Error::custom(format!("the key \"{key}\" stands twice in one object")));
-                }
-            }
-        }
-        Ok(Value::Object(map))
     }
 }
 
