@@ -1,7 +1,7 @@
 //! A check: a matcher with its arguments on a case, as written in the golden data.
 
 use super::case_id::CaseId;
-use diagnostics::Step;
+use diagnostics::{Step, nearest};
 use serde_json::Value;
 use std::fmt;
 
@@ -125,6 +125,15 @@ impl ArgProblem {
     pub fn hint(mut self, hint: impl Into<String>) -> ArgProblem {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Adds "did you mean" when a known name is near.
+    #[must_use]
+    pub fn did_you_mean<'a>(self, name: &str, known: impl IntoIterator<Item = &'a str>) -> ArgProblem {
+        match nearest(name, known) {
+            Some(known) => self.hint(format!("did you mean `{known}`?")),
+            None => self,
+        }
     }
 }
 

@@ -340,7 +340,6 @@ fn at_least_as_strict(a: &Value, b: &Value) -> bool {
     })
 }
 
-/// Counts, as a number or {min, max}.
 fn bounds_within(a: &Value, b: &Value) -> bool {
     let bounds = |value: &Value| match value {
         Value::Number(number) => number.as_f64().map(|exact| (exact, exact)),

@@ -23,9 +23,7 @@ const PLACES: usize = 8;
 /// A file of a prompt, searched for answers.
 #[derive(Clone, Debug)]
 pub struct PromptText {
-    /// Its path as the user would type it.
     pub file: Arc<str>,
-    /// Its text.
     pub text: Arc<str>,
 }
 

@@ -28,31 +28,23 @@ pub struct Needs {
     pub alike: u64,
     /// If one answer in ten differs between them.
     pub typical: u64,
-    /// With so many repeats.
     pub repeats: u32,
 }
 
 /// The middle and the ends of a distribution; quantiles by the nearest rank.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Spread {
-    /// Smallest.
     pub min: u32,
-    /// Half of them are at most this.
     pub median: u32,
-    /// 95 of 100 are at most this.
     pub p95: u32,
-    /// Largest.
     pub max: u32,
 }
 
 /// A tag: a slice of the dataset.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct TagFigures {
-    /// Its name.
     pub tag: String,
-    /// Cases.
     pub cases: u64,
-    /// Of them critical.
     pub critical: u64,
     /// How many more it needs to be decided by itself, if one answer in ten differs.
     pub missing: u64,
@@ -61,37 +53,26 @@ pub struct TagFigures {
 /// All figures, in the order in which they are shown.
 #[derive(Clone, Debug, Serialize)]
 pub struct FigureReport {
-    /// Cases.
     pub cases: u64,
-    /// Of them critical.
     pub critical: u64,
-    /// Of them without any tag.
     pub untagged: u64,
     /// Characters of vars and history, a case.
     pub input_chars: Option<Spread>,
-    /// Checks, a case.
     pub checks: Option<Spread>,
-    /// What a comparison needs.
     pub needs: Needs,
-    /// Cases of each file.
     pub files: BTreeMap<String, u64>,
-    /// Tags by name.
     pub tags: Vec<TagFigures>,
     /// Checks of each matcher, and cases that have one; those inside `not`, `all` and `any` count, too.
     pub matchers: BTreeMap<String, MatcherFigures>,
 }
 
-/// A matcher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct MatcherFigures {
-    /// Checks.
     pub checks: u64,
-    /// Cases with such a check.
     pub cases: u64,
 }
 
 impl Figures {
-    /// Counts a case.
     pub fn case(&mut self, case: &Case, matchers: &dyn Matchers) {
         self.cases += 1;
         self.critical += u64::from(case.critical);
@@ -132,7 +113,6 @@ impl Figures {
         }
     }
 
-    /// All of it.
     pub fn told(mut self, needs: Needs) -> FigureReport {
         let matcher = |(checks, cases)| MatcherFigures { checks, cases };
         FigureReport {

@@ -4,7 +4,6 @@ use crate::domain::{Place, Problem, Problems};
 use serde::Serialize;
 use std::fmt;
 
-/// How much a finding matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
@@ -17,7 +16,6 @@ pub enum Level {
 }
 
 impl Level {
-    /// As it is printed.
     pub fn as_str(self) -> &'static str {
         match self {
             Level::Error => "error",
@@ -33,20 +31,21 @@ impl Level {
 pub struct Finding {
     /// Where; `None` where no file is to blame.
     pub place: Option<Place>,
-    /// How much it matters.
     pub level: Level,
     /// Its kind, for machines: never changes its meaning.
     pub code: &'static str,
-    /// What.
     pub message: String,
-    /// What to do.
     pub help: Option<String>,
 }
 
 impl Finding {
-    /// A finding at a place.
     pub(super) fn at(place: &Place, level: Level, code: &'static str, message: String, help: &str) -> Finding {
         Finding { place: Some(place.clone()), level, code, message, help: Some(help.to_owned()) }
+    }
+
+    /// Something was left out of the comparison.
+    pub(super) fn incomplete(place: Option<Place>, message: String, help: &str) -> Finding {
+        Finding { place, level: Level::Warning, code: "incomplete", message, help: Some(help.to_owned()) }
     }
 
     /// A mistake that kept a file from being read.
@@ -126,7 +125,6 @@ impl Findings {
         self.counts[Level::Error as usize] += problems.more();
     }
 
-    /// Errors, warnings, notes.
     pub(super) fn counts(&self) -> [u64; 3] {
         self.counts
     }

@@ -31,12 +31,10 @@ const ROWS: usize = HASHES / BANDS;
 const NEIGHBOURS: usize = 8;
 /// How many pairs are compared exactly; bounds what the second pass keeps.
 const MAX_PAIRS: usize = 2000;
-/// Characters in a row.
 const SHINGLE: usize = 5;
 /// How much of a variable's text is cut into shingles, in bytes; what is behind it must be the same.
 const MAX_TEXT: usize = 4096;
 
-/// Cases so far.
 #[derive(Default)]
 pub(super) struct Likeness {
     cases: Vec<CaseSketch>,
@@ -67,7 +65,6 @@ struct CaseDetail {
 }
 
 impl Likeness {
-    /// Takes a case.
     pub(super) fn first(&mut self, case: &Case) {
         if self.cases.len() >= MAX_CASES {
             self.beyond += 1;
@@ -134,20 +131,14 @@ impl Likeness {
                  full",
                 self.beyond
             );
-            findings.push(Finding {
-                place: None,
-                level: Level::Warning,
-                code: "incomplete",
-                message,
-                help: Some("remove the duplicates that are listed, and lint again".to_owned()),
-            });
+            let help = "remove the duplicates that are listed, and lint again";
+            findings.push(Finding::incomplete(None, message, help));
         }
         let pairs = self.same.iter().chain(&self.near);
         self.wanted = pairs.flat_map(|(one, other)| [*one, *other]).collect();
         !self.wanted.is_empty()
     }
 
-    /// How many of the hashes agree.
     fn alike(&self, one: u32, other: u32) -> usize {
         match (self.cases.get(one as usize), self.cases.get(other as usize)) {
             (Some(one), Some(other)) if one.is_first && other.is_first => {
@@ -157,7 +148,6 @@ impl Likeness {
         }
     }
 
-    /// Takes the next case of the second pass.
     pub(super) fn again(&mut self, case: Case) {
         let number = self.again;
         self.again += 1;
@@ -167,7 +157,6 @@ impl Likeness {
         }
     }
 
-    /// Compares what came a second time.
     pub(super) fn finish(&self, matchers: &dyn Matchers, findings: &mut Findings) {
         for (number, first) in &self.same {
             if let (Some(case), Some(earlier)) = (self.find(*number), self.find(*first)) {
@@ -260,7 +249,6 @@ fn sorted(value: &Value) -> Value {
     }
 }
 
-/// The texts of a case as they are compared.
 struct Texts {
     /// The plain text of each variable that is a text, by name; at most [`MAX_TEXT`] bytes.
     texts: Vec<String>,

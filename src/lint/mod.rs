@@ -70,18 +70,13 @@ pub struct Linter<'a> {
 pub struct LintReport {
     /// By place; at most 1,000 of each level.
     pub findings: Vec<Finding>,
-    /// How many errors there are, kept or not.
     pub errors: u64,
-    /// How many warnings.
     pub warnings: u64,
-    /// How many notes.
     pub notes: u64,
-    /// How many cases were looked at.
     pub cases: u64,
 }
 
 impl<'a> Linter<'a> {
-    /// A linter that knows these prompts.
     pub fn new(matchers: &'a dyn Matchers, prompts: &[PromptText]) -> Linter<'a> {
         Linter {
             matchers,
@@ -98,7 +93,6 @@ impl<'a> Linter<'a> {
         self.weakening.get_or_insert_with(|| (revision.to_owned(), Weakening::default())).1.older(case);
     }
 
-    /// Looks at a case.
     pub fn case(&mut self, case: &Case) {
         self.cases += 1;
         let claims = claims::claims(&case.checks, self.matchers);
@@ -118,26 +112,16 @@ impl<'a> Linter<'a> {
         self.findings.problems(code, problems);
     }
 
-    /// Something was left out.
     pub fn incomplete(&mut self, place: Option<Place>, message: String, help: &str) {
-        self.findings.push(Finding {
-            place,
-            level: Level::Warning,
-            code: "incomplete",
-            message,
-            help: Some(help.to_owned()),
-        });
+        self.findings.push(Finding::incomplete(place, message, help));
     }
 
     /// An approved answer, or a proposal, that no case asks for.
     pub fn unreferenced(&mut self, path: &Path) {
-        self.findings.push(Finding {
-            place: Some(Place::file(path.display().to_string())),
-            level: Level::Warning,
-            code: "unreferenced-snapshot",
-            message: "no case asks for this approved answer".to_owned(),
-            help: Some("delete it, or give its case a `snapshot` check".to_owned()),
-        });
+        let place = Place::file(path.display().to_string());
+        let message = "no case asks for this approved answer".to_owned();
+        let help = "delete it, or give its case a `snapshot` check";
+        self.findings.push(Finding::at(&place, Level::Warning, "unreferenced-snapshot", message, help));
     }
 
     /// Whether any cases look alike, so that all of them have to come a [second time](Linter::again).
@@ -150,7 +134,6 @@ impl<'a> Linter<'a> {
         self.likeness.again(case);
     }
 
-    /// The end.
     pub fn finish(mut self) -> LintReport {
         self.likeness.finish(self.matchers, &mut self.findings);
         if let Some((revision, weakening)) = self.weakening {
@@ -159,13 +142,8 @@ impl<'a> Linter<'a> {
                 difference.finding(&revision).into_iter().for_each(|finding| findings.push(finding));
             });
             if beyond > 0 {
-                findings.push(Finding {
-                    place: None,
-                    level: Level::Warning,
-                    code: "incomplete",
-                    message: format!("{beyond} cases beyond {MAX_CASES} were not compared with {revision}"),
-                    help: Some("lint fewer files at a time".to_owned()),
-                });
+                let message = format!("{beyond} cases beyond {MAX_CASES} were not compared with {revision}");
+                findings.push(Finding::incomplete(None, message, "lint fewer files at a time"));
             }
         }
         let [errors, warnings, notes] = self.findings.counts();

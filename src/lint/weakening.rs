@@ -17,7 +17,6 @@ pub struct Difference {
     pub place: Place,
     /// Its kind, for machines: never changes its meaning.
     pub code: &'static str,
-    /// Which case.
     pub case: CaseId,
     /// What it asked for; `None` where it asked for nothing.
     pub before: Option<String>,
@@ -30,7 +29,6 @@ pub struct Difference {
 }
 
 impl Difference {
-    /// As a finding; `revision` is the older state.
     pub(super) fn finding(self, revision: &str) -> Option<Finding> {
         let (level, message) = self.told?;
         let message = match self.code {
@@ -96,7 +94,6 @@ impl Weakening {
         Weakening { quarantine, ..self }
     }
 
-    /// Adds a case of the older state.
     pub fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
             let asked = CaseDemands::by(case, &self.quarantine);
@@ -106,7 +103,6 @@ impl Weakening {
         }
     }
 
-    /// Compares a case of the newer state.
     pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
         let asked = CaseDemands::by(case, &self.quarantine);
         match self.older.remove(&case.id) {

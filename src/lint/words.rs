@@ -11,14 +11,7 @@ pub(super) fn words(text: &str) -> impl Iterator<Item = (usize, String)> + '_ {
 
 /// The words alone, one blank between them.
 pub(super) fn plain(text: &str) -> String {
-    let mut plain = String::with_capacity(text.len());
-    for (_, word) in words(text) {
-        if !plain.is_empty() {
-            plain.push(' ');
-        }
-        plain.push_str(&word);
-    }
-    plain
+    words(text).map(|(_, word)| word).collect::<Vec<_>>().join(" ")
 }
 
 /// FNV-1a over bytes, started anew or going on from an earlier hash. For tables of this process only: what it finds is

@@ -4,7 +4,6 @@ use super::matcher::MatchError;
 use super::quote::bounded;
 use crate::domain::{CheckSpec, Failure, FailureKind, Outcome, Score};
 
-/// What a check said, or why it said nothing.
 pub(super) type CheckOutcome = Result<Score, NoScore>;
 
 /// Why a check said nothing.
@@ -32,7 +31,6 @@ pub(super) struct Aggregate {
 }
 
 impl Aggregate {
-    /// Takes in what a deciding check said.
     pub(super) fn add(&mut self, spec: &CheckSpec, said: &CheckOutcome) {
         let label = spec.name.as_deref().unwrap_or(&spec.matcher);
         let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
@@ -82,7 +80,6 @@ pub(super) fn failure(code: &str, message: impl Into<String>) -> Failure {
     Failure { kind: FailureKind::Matcher, code: code.to_owned(), message: message.into() }
 }
 
-/// A score and its share in a mean.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct WeightedScore {
     /// 0..=1.

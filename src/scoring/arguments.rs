@@ -1,10 +1,10 @@
 //! Reads what a user wrote as arguments of a matcher, and says what is wrong with it.
 
 use super::quote::bounded;
-use crate::domain::{ArgProblem, Step, nearest};
+use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
-/// What reading an argument gives.
 pub(super) type Read<T> = Result<T, Vec<ArgProblem>>;
 
 /// One mistake of the value at hand.
@@ -25,10 +25,6 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// The map that the arguments are.
-    ///
-    /// # Errors
-    /// They are none.
     pub(super) fn of(args: &'a Value, known: &[&str], expected: &str) -> Read<Fields<'a>> {
         match args.as_object() {
             Some(map) => Ok(Fields::new(map, known)),
@@ -36,27 +32,44 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The map that the arguments are, or `true`, which is an empty one: every option has its default. `false` would check
+    /// nothing, so it is refused.
+    pub(super) fn of_map_or_true(args: &'a Value, known: &[&str], matcher: &str, expected: &str) -> Read<Fields<'a>> {
+        static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+        let expected = format!("true, or {expected}");
+        match args {
+            Value::Bool(true) => Ok(Fields::new(&EMPTY, known)),
+            Value::Bool(false) => wrong(
+                ArgProblem::new(format!("`{matcher}: false` says nothing"))
+                    .expected(expected)
+                    .hint(format!("for the opposite, write `not: {{{matcher}: true}}`")),
+            ),
+            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+                Fields::of(args, known, &expected)
+            }
+        }
+    }
+
     /// Refuses every key that is not `known`.
     pub(super) fn new(map: &'a Map<String, Value>, known: &[&str]) -> Fields<'a> {
         let unknown = |key: &String| {
-            let problem = ArgProblem::new(format!("unknown key `{}`", bounded(key, 40)))
+            ArgProblem::new(format!("unknown key `{}`", bounded(key, 40)))
                 .inside(Step::key(key))
-                .expected(format!("one of the keys {}", known.join(", ")));
-            match nearest(key, known.iter().copied()) {
-                Some(known) => problem.hint(format!("did you mean `{known}`?")),
-                None => problem,
-            }
+                .expected(format!("one of the keys {}", known.join(", ")))
+                .did_you_mean(key, known.iter().copied())
         };
         let strangers = map.keys().filter(|key| !known.contains(&key.as_str()));
         Fields { map, problems: strangers.map(unknown).collect() }
     }
 
-    /// The key is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.map.contains_key(key)
     }
 
-    /// The value of a key that may be absent.
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'a Value) -> Read<T>) -> Option<T> {
         match read(self.map.get(key)?) {
             Ok(value) => Some(value),
@@ -67,7 +80,6 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The value of a key that must be there.
     pub(super) fn required<T>(
         &mut self,
         key: &str,
@@ -85,18 +97,14 @@ impl<'a> Fields<'a> {
         self.problems.push(problem);
     }
 
-    /// The result, if there was no mistake.
     pub(super) fn finish<T>(self, value: Option<T>) -> Read<T> {
-        match value {
-            Some(value) if self.problems.is_empty() => Ok(value),
-            Some(_) => Err(self.problems),
-            None if self.problems.is_empty() => wrong(ArgProblem::new("the arguments are not complete")),
-            None => Err(self.problems),
+        if !self.problems.is_empty() {
+            return Err(self.problems);
         }
+        value.ok_or_else(|| vec![ArgProblem::new("the arguments are not complete")])
     }
 }
 
-/// `true` or `false`.
 pub(super) fn flag(value: &Value) -> Read<bool> {
     match value.as_bool() {
         Some(flag) => Ok(flag),
@@ -122,24 +130,38 @@ pub(super) fn needle(value: &Value) -> Read<&str> {
 
 /// A list of at least one [`needle`].
 pub(super) fn needles(value: &Value) -> Read<Vec<&str>> {
-    let Some(list) = value.as_array() else {
-        return wrong(not_a("a list of texts, like [\"a\", \"b\"]", value));
-    };
-    if list.is_empty() {
-        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one text"));
+    list(value, "a list of texts, like [\"a\", \"b\"]", "text", needle)
+}
+
+/// A list of at least one item, which `item` names.
+pub(super) fn list<'a, T>(
+    value: &'a Value,
+    expected: &str,
+    item: &str,
+    read: impl FnMut(&'a Value) -> Read<T>,
+) -> Read<Vec<T>> {
+    match value.as_array() {
+        None => wrong(not_a(expected, value)),
+        Some(list) if list.is_empty() => {
+            wrong(ArgProblem::new("the list is empty").expected(format!("a list of at least one {item}")))
+        }
+        Some(list) => each(list, read),
     }
+}
+
+/// The items of a list, or every mistake in them.
+pub(super) fn each<'a, T>(list: &'a [Value], mut read: impl FnMut(&'a Value) -> Read<T>) -> Read<Vec<T>> {
     let mut problems = Vec::new();
-    let mut texts = Vec::with_capacity(list.len());
+    let mut items = Vec::with_capacity(list.len());
     for (i, item) in list.iter().enumerate() {
-        match needle(item) {
-            Ok(text) => texts.push(text),
+        match read(item) {
+            Ok(item) => items.push(item),
             Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
         }
     }
-    if problems.is_empty() { Ok(texts) } else { Err(problems) }
+    if problems.is_empty() { Ok(items) } else { Err(problems) }
 }
 
-/// Any text.
 pub(super) fn text(value: &Value) -> Read<&str> {
     match value {
         Value::String(text) => Ok(text),
@@ -149,7 +171,6 @@ pub(super) fn text(value: &Value) -> Read<&str> {
     }
 }
 
-/// A finite number.
 pub(super) fn number(value: &Value) -> Read<f64> {
     match value {
         Value::Number(number) => match number.as_f64() {
@@ -163,6 +184,19 @@ pub(super) fn number(value: &Value) -> Read<f64> {
             wrong(not_a("a number", value))
         }
     }
+}
+
+/// A threshold above 0, which every answer reaches, and at most 1. `what` names it, with its article.
+pub(super) fn share(value: &Value, what: &str) -> Read<f64> {
+    let share = number(value)?;
+    if share > 0.0 && share <= 1.0 {
+        return Ok(share);
+    }
+    let problem = ArgProblem::new(format!("{value} is not {what} that can decide"))
+        .expected("more than 0 and at most 1, like 0.8");
+    let is_percent = share > 1.0 && share < 100.0;
+    let hint = || format!("scores are 0 to 1 here: {value} of 100 is {}", share / 100.0);
+    wrong(if is_percent { problem.hint(hint()) } else { problem })
 }
 
 /// A whole number of 0 or more.
@@ -187,13 +221,9 @@ pub(super) fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
         return Ok(*choice);
     }
     let problem = ArgProblem::new(format!("`{}` is not known here", bounded(text, 40))).expected(expected());
-    wrong(match nearest(text, words()) {
-        Some(known) => problem.hint(format!("did you mean `{known}`?")),
-        None => problem,
-    })
+    wrong(problem.did_you_mean(text, words()))
 }
 
-/// A value of the wrong kind.
 pub(super) fn not_a(expected: &str, value: &Value) -> ArgProblem {
     let kind = match value {
         Value::Null => "nothing stands here",
@@ -232,7 +262,6 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Reads `min` and `max`.
     pub(super) fn read(fields: &mut Fields<'_>) -> Option<Bounds> {
         let had_problems = fields.problems.len();
         let min = fields.optional("min", count);
@@ -261,7 +290,6 @@ impl Bounds {
         None
     }
 
-    /// Holds for this count.
     pub(super) fn hold(&self, count: u64) -> bool {
         count >= self.min && self.max.is_none_or(|max| count <= max)
     }

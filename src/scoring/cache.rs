@@ -22,7 +22,6 @@ struct Slot<T> {
     making: Mutex<()>,
 }
 
-/// What happened, for tests.
 #[cfg(test)]
 #[derive(Debug)]
 struct Log {
@@ -31,7 +30,6 @@ struct Log {
 }
 
 impl<T: Clone> Cache<T> {
-    /// An empty cache of at most `capacity` entries.
     pub(super) const fn new(capacity: usize) -> Cache<T> {
         Cache {
             entries: Mutex::new(None),

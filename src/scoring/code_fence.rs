@@ -1,6 +1,5 @@
 //! Fenced code blocks of Markdown: where models put JSON, YAML, CSV, XML and code. The only place that looks for them.
 
-/// A fenced code block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Block {
     /// The first word after the opening fence; empty if there is none.

@@ -3,7 +3,7 @@
 use super::command::Commands;
 use super::matcher::{MatchError, MatchInput, Matcher};
 use super::project_file::ProjectFiles;
-use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Feature, Logic, Score, Step, nearest};
+use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Feature, Logic, Score, Step};
 use serde_json::Value;
 
 /// One kind of matcher: its name, its documentation, how its arguments compile, and every fact about it that other parts of
@@ -12,7 +12,6 @@ use serde_json::Value;
 /// Fields from `takes_text` to `feature` have a default, see [`MatcherDef::DEFAULT`].
 #[derive(Clone, Copy, Debug)]
 pub struct MatcherDef {
-    /// The key of a check.
     pub name: &'static str,
     /// One line: what passes.
     pub summary: &'static str,
@@ -24,9 +23,7 @@ pub struct MatcherDef {
     pub schema: &'static str,
     /// A check as JSON; it compiles.
     pub example: &'static str,
-    /// An answer that passes the example.
     pub passes: Sample,
-    /// An answer that fails the example.
     pub fails: Sample,
     /// A check as JSON that is refused while loading: a mistake that people make.
     pub refused: &'static str,
@@ -37,7 +34,6 @@ pub struct MatcherDef {
     /// The short form is a text, so that a CSV cell is that text as it stands; otherwise a cell is read as JSON. `not`
     /// reads its cell as JSON: a cell `{"contains": "x"}` must never become the text of an `equals`.
     pub takes_text: bool,
-    /// What a score depends on.
     pub reads: Reads,
     /// Stands in a case's `expect` and nowhere deeper.
     pub top_level_only: bool,
@@ -45,11 +41,8 @@ pub struct MatcherDef {
     pub judges_ending: bool,
     /// Says whether a refusal is right, so that refusals of its cases are not counted as unwanted ones.
     pub judges_refusal: bool,
-    /// Combines checks on the same answer.
     pub logic: Option<Logic>,
-    /// Where checks stand in its arguments.
     pub children: Children,
-    /// Whom it asks.
     pub asks: Option<Asks>,
     /// What a check of these arguments says of answers without looking at one.
     pub constraint: fn(&Value) -> Option<Constraint>,
@@ -58,7 +51,6 @@ pub struct MatcherDef {
     pub inline: Option<InlineFn>,
     /// Adds to compiled arguments what depends on the case, such as its approved answer.
     pub complete: Option<CompleteFn>,
-    /// The Cargo feature that it needs.
     pub feature: Option<Feature>,
 }
 
@@ -93,27 +85,22 @@ impl MatcherDef {
 /// An answer that shows what a check says.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Sample {
-    /// A complete answer of this text.
     Text(&'static str),
     /// Fields of an [`Answer`](crate::domain::Answer) as JSON; the others are those of a complete answer.
     Answer(&'static str),
     /// A complete answer of this text, and what a judge replies to every question.
     Judged {
-        /// The answer's text.
         text: &'static str,
-        /// The judge's words.
         reply: &'static str,
     },
     /// A complete answer of this text, and the cosine of its embedding to every other.
     Embedded {
-        /// The answer's text.
         text: &'static str,
         /// The cosine, -1 to 1.
         cosine: f32,
     },
 }
 
-/// What a score depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reads {
     /// The answer's text, so that a part of an answer will do.
@@ -127,18 +114,15 @@ pub enum Reads {
 /// Where checks stand in the arguments of a matcher.
 #[derive(Clone, Copy, Debug)]
 pub enum Children {
-    /// There are none.
     None,
     /// The arguments are a check, or a list of them.
     Arguments,
     /// A check, or a list of them, under this key.
     Key(&'static str),
-    /// Elsewhere.
     Custom(fn(&mut Value) -> Vec<&mut Value>),
 }
 
 impl Children {
-    /// The checks, as they are written.
     pub(super) fn of(self, args: &mut Value) -> Vec<&mut Value> {
         let args = match self {
             Children::None => None,
@@ -156,21 +140,15 @@ impl Children {
 /// Whom a matcher asks. `by` in its arguments names the judge or the model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asks {
-    /// A model that judges.
     Judge,
-    /// A model of embeddings.
     Embeddings,
-    /// A command of the user's own.
     Command,
 }
 
-/// See [`MatcherDef::compile`].
 pub(super) type CompileFn = fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>;
 
-/// See [`MatcherDef::inline`].
 pub(super) type InlineFn = fn(&mut Value, &ProjectFiles, &Commands) -> Result<(), Vec<ArgProblem>>;
 
-/// See [`MatcherDef::complete`].
 pub(super) type CompleteFn = fn(&mut Value, &ProjectFiles, &CaseId) -> Result<(), Vec<ArgProblem>>;
 
 /// What a compilation may use, and where the check stands.
@@ -225,17 +203,14 @@ impl<'a> Compile<'a> {
         Ok(Compile { depth: self.depth + 1, ..*self })
     }
 
-    /// Inside a check on a part of an answer.
     pub(super) fn on_a_part(self) -> Compile<'a> {
         Compile { part: true, ..self }
     }
 
-    /// The kind of this name.
     pub(super) fn find(&self, name: &str) -> Option<&'a MatcherDef> {
         self.matchers.iter().find(|def| def.name == name)
     }
 
-    /// All names, in the order of the table.
     pub(super) fn names(&self) -> impl Iterator<Item = &'static str> + use<'a> {
         self.matchers.iter().map(|def| def.name)
     }
@@ -293,13 +268,10 @@ impl<'a> Compile<'a> {
     }
 
     fn unknown(&self, name: &str) -> ArgProblem {
-        let problem = ArgProblem::new(format!("unknown matcher `{}`", super::quote::bounded(name, 40)))
+        ArgProblem::new(format!("unknown matcher `{}`", super::quote::bounded(name, 40)))
             .inside(Step::key(name))
-            .expected(format!("one of {}", self.names().collect::<Vec<_>>().join(", ")));
-        match nearest(name, self.names()) {
-            Some(known) => problem.hint(format!("did you mean `{known}`?")),
-            None => problem,
-        }
+            .expected(format!("one of {}", self.names().collect::<Vec<_>>().join(", ")))
+            .did_you_mean(name, self.names())
     }
 }
 

@@ -11,30 +11,24 @@ pub(super) struct Folding {
     /// Compares lowercase letters: each character by its own Unicode lowercase mapping, without regard to its
     /// neighbours or to a language; a final sigma is a sigma.
     pub(super) ignore_case: bool,
-    /// How white space is compared.
     pub(super) white_space: WhiteSpace,
-    /// In which Unicode form texts are compared.
     pub(super) form: Form,
 }
 
 /// What happens to white space, as Unicode has it, before a comparison.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum WhiteSpace {
-    /// Nothing.
     #[default]
     Keep,
-    /// None at the ends.
     Trim,
     /// None at the ends, and each run of it is one space.
     Collapse,
-    /// None at all.
     Remove,
 }
 
 /// A Unicode normalization form (UAX #15).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Form {
-    /// As the texts are.
     #[default]
     AsIs,
     /// Composed: é is one character.
@@ -48,7 +42,6 @@ impl Folding {
     pub(super) const NORMALIZED: Folding =
         Folding { ignore_case: false, white_space: WhiteSpace::Collapse, form: Form::Nfc };
 
-    /// Reads its options.
     pub(super) fn read(fields: &mut Fields<'_>) -> Folding {
         let white_spaces = [
             ("keep", WhiteSpace::Keep),
@@ -73,7 +66,6 @@ impl Folding {
         Folding { ignore_case, white_space: white_space.unwrap_or(base.white_space), form: form.unwrap_or(base.form) }
     }
 
-    /// The text as it is compared.
     pub(super) fn apply<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
         match self.form {
@@ -128,14 +120,7 @@ fn is_invisible(c: char) -> bool {
 
 /// The words of a text with this between them.
 fn joined(text: &str, between: &str) -> String {
-    let mut joined = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        if !joined.is_empty() {
-            joined.push_str(between);
-        }
-        joined.push_str(word);
-    }
-    joined
+    text.split_whitespace().collect::<Vec<_>>().join(between)
 }
 
 #[cfg(test)]

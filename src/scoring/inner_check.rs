@@ -8,7 +8,6 @@ use super::quote::bounded;
 use crate::domain::{Answer, ArgProblem, CheckSpec, Score, Step};
 use serde_json::Value;
 
-/// A check inside a check.
 #[derive(Debug)]
 pub(super) struct InnerCheck {
     label: String,
@@ -57,12 +56,10 @@ impl InnerCheck {
     }
 }
 
-/// A check on parts.
 #[derive(Debug)]
 pub(super) struct PartCheck(InnerCheck);
 
 impl PartCheck {
-    /// Compiles the check as it is written.
     pub(super) fn read(written: &Value, ctx: &Compile<'_>) -> Read<PartCheck> {
         let ctx = ctx.deeper()?.on_a_part();
         let check = nested(written, &ctx)?;

@@ -15,9 +15,7 @@ pub trait Matcher: Debug + Send + Sync {
 /// Everything that a matcher may look at.
 #[derive(Clone, Copy, Debug)]
 pub struct MatchInput<'a> {
-    /// The case the answer is for.
     pub case: &'a Case,
-    /// The answer.
     pub answer: &'a Answer,
     /// The system instruction of the request; `None` where it is not known.
     pub system: Option<&'a str>,
@@ -25,7 +23,6 @@ pub struct MatchInput<'a> {
     pub cost_usd: Option<f64>,
     /// Why the answer is incomplete, if it is and a check of the case judges how answers end; see `definition.rs`.
     pub unusable: Option<&'a str>,
-    /// Replies of judges and embeddings of texts.
     pub replies: &'a dyn Replies,
 }
 
@@ -38,7 +35,6 @@ pub struct MatchError {
 }
 
 impl MatchError {
-    /// With a reason.
     pub fn new(reason: impl Into<String>) -> MatchError {
         MatchError { reason: reason.into() }
     }

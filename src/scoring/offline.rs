@@ -4,8 +4,7 @@ use super::definition::{Compile, Reads};
 use super::matcher::MatchInput;
 use super::matchers::{MATCHERS, no_pii, no_secrets};
 use super::replies::ReplyCache;
-use crate::domain::{Answer, Case, CaseId, CheckSpec, Place, WEIGHT};
-use serde_json::Map;
+use crate::domain::{Answer, Case, CheckSpec};
 use std::ops::Range;
 
 /// Whether a complete answer of exactly this text passes the check. `None` if the check, or one inside it, looks at more
@@ -15,20 +14,7 @@ pub fn passes_text(check: &CheckSpec, text: &str) -> Option<bool> {
     if ctx.any_kind(check, |def| def.reads != Reads::Text) {
         return None;
     }
-    let case = Case {
-        id: CaseId::new(""),
-        suite: "".into(),
-        place: Place::file(""),
-        tags: Vec::new(),
-        critical: false,
-        weight: WEIGHT,
-        cluster: None,
-        vars: Map::new(),
-        history: Vec::new(),
-        checks: Vec::new(),
-        labels: Vec::new(),
-        notes: None,
-    };
+    let case = Case::new("");
     let answer = Answer { text: text.to_owned(), finish_reason: Some("STOP".to_owned()), ..Answer::default() };
     let input = MatchInput {
         case: &case,

@@ -3,10 +3,10 @@
 //! All redactions look at the text as it was, not at each other's work: at each place the one that starts first wins; of
 //! several that start there, patterns of the user's in their order, then dates, ids, numbers and white space.
 
-use super::arguments::{Fields, Read, inside, not_a, text, wrong};
+use super::arguments::{Fields, Read, each, not_a, text, wrong};
 use super::matchers::regex::compiled_pattern;
 use super::quote::bounded;
-use crate::domain::{ArgProblem, Step, nearest};
+use crate::domain::ArgProblem;
 use ::regex::Regex;
 use serde_json::Value;
 use std::ops::Range;
@@ -76,24 +76,15 @@ impl Redactions {
             let problem = ArgProblem::new(format!("the list has {} redactions", list.len()));
             return wrong(problem.expected(format!("1 to {MAX_REDACTIONS} redactions, or no `redact`")));
         }
-        let mut problems = Vec::new();
         let mut kinds = Vec::new();
         let mut own = Vec::new();
-        for (i, item) in list.iter().enumerate() {
-            let read = match item {
-                Value::Object(_) => redaction(item).map(|redaction| own.push(redaction)),
-                Value::String(name) => kind(name).map(|at| kinds.push(at)),
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-                    wrong(not_a("the name of a kind, or a map {pattern, with}", item))
-                }
-            };
-            if let Err(found) = read {
-                problems.extend(inside(found, &Step::Index(i)));
+        each(list, |item| match item {
+            Value::Object(_) => redaction(item).map(|redaction| own.push(redaction)),
+            Value::String(name) => kind(name).map(|at| kinds.push(at)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
+                wrong(not_a("the name of a kind, or a map {pattern, with}", item))
             }
-        }
-        if !problems.is_empty() {
-            return Err(problems);
-        }
+        })?;
         let mut redactions = Redactions { list: own, trims: false };
         for (at, (name, with, pattern)) in KINDS.into_iter().enumerate() {
             if kinds.contains(&at) {
@@ -156,17 +147,11 @@ fn kind(name: &str) -> Read<usize> {
     }
     let problem = ArgProblem::new(format!("`{}` is not a kind of redaction", bounded(name, 40)))
         .expected(format!("one of {}, or a map {{pattern, with}}", names().collect::<Vec<_>>().join(", ")));
-    wrong(match nearest(name, names()) {
-        Some(known) => problem.hint(format!("did you mean `{known}`?")),
-        None => problem,
-    })
+    wrong(problem.did_you_mean(name, names()))
 }
 
 fn redaction(written: &Value) -> Read<Redaction> {
-    let Some(map) = written.as_object() else {
-        return wrong(not_a("a map {pattern, with}", written));
-    };
-    let mut fields = Fields::new(map, &["pattern", "with"]);
+    let mut fields = Fields::of(written, &["pattern", "with"], "a map {pattern, with}")?;
     let regex = fields.required("pattern", "a regular expression", |value| {
         let regex = compiled_pattern(text(value)?)?;
         if regex.is_match("") {

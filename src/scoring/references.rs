@@ -1,13 +1,13 @@
 //! What the matchers that measure how near an answer is to a reference have in common: their arguments, their bounds and
 //! their reasons.
 
-use super::arguments::{Fields, Read, inside, needle, not_a, number, wrong};
+use super::arguments::{Fields, Read, each, needle, not_a, share, wrong};
+use super::definition::MatcherDef;
 use super::matcher::MatchError;
 use super::quote::quote;
-use crate::domain::{ArgProblem, Score, Step};
+use crate::domain::{ArgProblem, Score};
 use serde_json::Value;
 
-/// The most references of one check.
 const MAX_REFERENCES: usize = 100;
 
 /// The longest texts, in characters, of measures whose time grows with the product of both lengths.
@@ -15,6 +15,16 @@ pub(super) const MAX_CHARS_PRODUCT: usize = 10_000;
 
 /// The longest texts, in characters, of measures whose time grows with the sum of both lengths.
 pub(super) const MAX_CHARS_SUM: usize = 100_000;
+
+/// A matcher that counts the runs which an answer shares with references.
+pub(super) const SHARED_RUNS: MatcherDef = MatcherDef {
+    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
+        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
+        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
+    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer \
+           can't be judged",
+    ..MatcherDef::DEFAULT
+};
 
 /// The references that a matcher measures answers against, and the least score that passes.
 #[derive(Debug)]
@@ -98,7 +108,7 @@ pub(super) fn references<R>(
     }
 }
 
-fn several<'a, R>(value: &'a Value, mut one: impl FnMut(&'a Value) -> Read<R>) -> Read<Vec<R>> {
+fn several<'a, R>(value: &'a Value, one: impl FnMut(&'a Value) -> Read<R>) -> Read<Vec<R>> {
     let Some(list) = value.as_array() else {
         return wrong(not_a("a list of texts, like [\"a\", \"b\"]", value));
     };
@@ -106,33 +116,12 @@ fn several<'a, R>(value: &'a Value, mut one: impl FnMut(&'a Value) -> Read<R>) -
         let problem = ArgProblem::new(format!("the list has {} texts", list.len()));
         return wrong(problem.expected(format!("1 to {MAX_REFERENCES} texts")));
     }
-    let mut problems = Vec::new();
-    let mut references = Vec::with_capacity(list.len());
-    for (i, item) in list.iter().enumerate() {
-        match one(item) {
-            Ok(reference) => references.push(reference),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(references) } else { Err(problems) }
+    each(list, one)
 }
 
-/// Reads `min`: more than 0, which every answer reaches, and at most 1.
 pub(super) fn threshold(fields: &mut Fields<'_>, what: &str) -> Option<f64> {
-    fields.required("min", &format!("the least {what} that passes, like 0.8"), |value| {
-        let min = number(value)?;
-        if min <= 0.0 || min > 1.0 {
-            let problem = ArgProblem::new(format!("{value} is not a {what} that can decide"))
-                .expected("more than 0 and at most 1, like 0.8");
-            return wrong(match min {
-                percent if percent > 1.0 && percent < 100.0 => {
-                    problem.hint(format!("scores are 0 to 1 here: {value} of 100 is {}", percent / 100.0))
-                }
-                _ => problem,
-            });
-        }
-        Ok(min)
-    })
+    let expected = format!("the least {what} that passes, like 0.8");
+    fields.required("min", &expected, |value| share(value, &format!("a {what}")))
 }
 
 /// The answer, if it is short enough to measure.

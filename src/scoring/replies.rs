@@ -27,12 +27,10 @@ impl ReplyCache {
         (questions.into_values().collect(), meanings.into_values().collect())
     }
 
-    /// Notes what came of a question.
     pub fn note(&mut self, question: &Question, reply: Result<String, Failure>) {
         self.replies.insert(question.digest(), reply);
     }
 
-    /// Notes the vector of a text.
     pub fn note_vector(&mut self, meaning: &Meaning, vector: Result<Arc<[f32]>, Failure>) {
         self.vectors.insert(meaning.digest(), vector);
     }

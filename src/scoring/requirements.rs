@@ -44,7 +44,6 @@ fn asking(mut open: Vec<CheckSpec>) -> impl Iterator<Item = (CheckSpec, Asks)> {
 pub struct ExternalCalls {
     /// Of judges, at most, as if the answer were empty. `any` and its like may need fewer.
     pub questions: Vec<Question>,
-    /// Of commands, at most.
     pub commands: u64,
 }
 

@@ -24,7 +24,6 @@ impl Rules {
         Rules { files: ProjectFiles::new(root), commands: Commands::default() }
     }
 
-    /// With the commands that checks may name.
     #[must_use]
     pub fn with_commands(self, commands: Commands) -> Rules {
         Rules { commands, ..self }
@@ -214,7 +213,6 @@ pub(super) mod testing {
         Compile::new(MATCHERS).with_commands(&commands()).check(&spec).unwrap()
     }
 
-    /// The answer of a sample.
     pub(in crate::scoring) fn sample(sample: Sample) -> AnswerText {
         let fields = match sample {
             Sample::Text(text) => return answer_text(text),

@@ -5,7 +5,7 @@
 
 use super::arguments::inside;
 use super::quote::bounded;
-use crate::domain::{ArgProblem, Step, nearest};
+use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 
@@ -31,73 +31,28 @@ enum Holds {
     Map,
 }
 
-/// The keywords of draft 4 to 2020-12, and whether one alone can refuse an answer.
-const KEYWORDS: &[(&str, Holds, bool)] = &[
-    ("$schema", Holds::Nothing, false),
-    ("$id", Holds::Nothing, false),
-    ("id", Holds::Nothing, false),
-    ("$anchor", Holds::Nothing, false),
-    ("$dynamicAnchor", Holds::Nothing, false),
-    ("$recursiveAnchor", Holds::Nothing, false),
-    ("$vocabulary", Holds::Nothing, false),
-    ("$comment", Holds::Nothing, false),
-    ("$ref", Holds::Nothing, true),
-    ("$dynamicRef", Holds::Nothing, true),
-    ("$recursiveRef", Holds::Nothing, true),
-    ("$defs", Holds::Map, false),
-    ("definitions", Holds::Map, false),
-    ("allOf", Holds::Schemas, true),
-    ("anyOf", Holds::Schemas, true),
-    ("oneOf", Holds::Schemas, true),
-    ("not", Holds::Schema, true),
-    ("if", Holds::Schema, true),
-    ("then", Holds::Schema, false),
-    ("else", Holds::Schema, false),
-    ("type", Holds::Nothing, true),
-    ("enum", Holds::Nothing, true),
-    ("const", Holds::Nothing, true),
-    ("multipleOf", Holds::Nothing, true),
-    ("maximum", Holds::Nothing, true),
-    ("exclusiveMaximum", Holds::Nothing, true),
-    ("minimum", Holds::Nothing, true),
-    ("exclusiveMinimum", Holds::Nothing, true),
-    ("maxLength", Holds::Nothing, true),
-    ("minLength", Holds::Nothing, true),
-    ("pattern", Holds::Nothing, true),
-    ("format", Holds::Nothing, true),
-    ("contentEncoding", Holds::Nothing, false),
-    ("contentMediaType", Holds::Nothing, false),
-    ("contentSchema", Holds::Schema, false),
-    ("items", Holds::Schemas, true),
-    ("prefixItems", Holds::Schemas, true),
-    ("contains", Holds::Schema, true),
-    ("maxItems", Holds::Nothing, true),
-    ("minItems", Holds::Nothing, true),
-    ("uniqueItems", Holds::Nothing, true),
-    ("unevaluatedItems", Holds::Schema, true),
-    ("maxContains", Holds::Nothing, false),
-    ("minContains", Holds::Nothing, false),
-    ("properties", Holds::Map, true),
-    ("patternProperties", Holds::Map, true),
-    ("additionalProperties", Holds::Schema, true),
-    ("propertyNames", Holds::Schema, true),
-    ("unevaluatedProperties", Holds::Schema, true),
-    ("required", Holds::Nothing, true),
-    ("maxProperties", Holds::Nothing, true),
-    ("minProperties", Holds::Nothing, true),
-    ("dependencies", Holds::Map, true),
-    ("dependentRequired", Holds::Nothing, true),
-    ("dependentSchemas", Holds::Map, true),
-    ("title", Holds::Nothing, false),
-    ("description", Holds::Nothing, false),
-    ("default", Holds::Nothing, false),
-    ("deprecated", Holds::Nothing, false),
-    ("readOnly", Holds::Nothing, false),
-    ("writeOnly", Holds::Nothing, false),
-    ("examples", Holds::Nothing, false),
+/// The keywords of draft 4 to 2020-12, by what their values hold, and whether one alone can refuse an answer.
+const KEYWORDS: &[(Holds, bool, &str)] = &[
+    (
+        Holds::Nothing,
+        true,
+        "$ref $dynamicRef $recursiveRef type enum const multipleOf maximum exclusiveMaximum minimum \
+         exclusiveMinimum maxLength minLength pattern format maxItems minItems uniqueItems required maxProperties \
+         minProperties dependentRequired",
+    ),
+    (
+        Holds::Nothing,
+        false,
+        "$schema $id id $anchor $dynamicAnchor $recursiveAnchor $vocabulary $comment contentEncoding \
+         contentMediaType maxContains minContains title description default deprecated readOnly writeOnly examples",
+    ),
+    (Holds::Schema, true, "not if contains unevaluatedItems additionalProperties propertyNames unevaluatedProperties"),
+    (Holds::Schema, false, "then else contentSchema"),
+    (Holds::Schemas, true, "allOf anyOf oneOf items prefixItems"),
+    (Holds::Map, true, "properties patternProperties dependencies dependentSchemas"),
+    (Holds::Map, false, "$defs definitions"),
     // Not of the specification, but common in response schemas, and without a meaning for validity.
-    ("example", Holds::Nothing, false),
-    ("propertyOrdering", Holds::Nothing, false),
+    (Holds::Nothing, false, "example propertyOrdering"),
 ];
 
 /// A keyword that later drafts dropped, so that a validator of theirs ignores it.
@@ -109,7 +64,7 @@ pub(super) fn keyword_problems(schema: &Map<String, Value>) -> Vec<ArgProblem> {
         let problem = ArgProblem::new(format!("the schema is nested more than {MAX_DEPTH} deep"));
         return vec![problem.expected("fewer levels, or definitions under `$defs`")];
     }
-    let asserts = |key: &String| find(key).is_some_and(|(_, _, asserts)| *asserts);
+    let asserts = |key: &String| find(key).is_some_and(|(_, asserts)| asserts);
     let draft = schema.get("$schema").and_then(Value::as_str);
     let mut walk = Walk { knows_dropped: draft.is_some_and(|draft| !draft.contains("2020-12")), references: 0 };
     let mut problems = walk.map(schema);
@@ -180,8 +135,10 @@ impl Expansion<'_> {
     }
 }
 
-fn find(keyword: &str) -> Option<&'static (&'static str, Holds, bool)> {
-    KEYWORDS.iter().find(|(name, _, _)| *name == keyword)
+/// What a keyword's value holds, and whether the keyword alone can refuse an answer.
+fn find(keyword: &str) -> Option<(Holds, bool)> {
+    let is_listed = |names: &str| names.split_whitespace().any(|name| name == keyword);
+    KEYWORDS.iter().find(|(_, _, names)| is_listed(names)).map(|(holds, asserts, _)| (*holds, *asserts))
 }
 
 struct Walk {
@@ -199,7 +156,7 @@ impl Walk {
                 self.references += 1;
             }
             let holds = match find(key) {
-                Some((_, holds, _)) => *holds,
+                Some((holds, _)) => holds,
                 None if key == DROPPED && self.knows_dropped => Holds::Schema,
                 None if key.starts_with("x-") => Holds::Nothing,
                 None => {
@@ -245,14 +202,11 @@ fn unknown(key: &str) -> ArgProblem {
     let problem = ArgProblem::new(format!("the schema has an unknown keyword `{}`", bounded(key, 40)))
         .expected("a keyword of JSON schema, or an annotation that starts with `x-`");
     let hint = match key {
-        "nullable" => Some("write `type: [\"string\", \"null\"]`".to_owned()),
-        "additionalItems" => Some("in draft 2020-12 write `items` beside `prefixItems`".to_owned()),
-        _ => nearest(key, KEYWORDS.iter().map(|(name, _, _)| *name)).map(|known| format!("did you mean `{known}`?")),
+        "nullable" => "write `type: [\"string\", \"null\"]`",
+        "additionalItems" => "in draft 2020-12 write `items` beside `prefixItems`",
+        _ => return problem.did_you_mean(key, KEYWORDS.iter().flat_map(|(_, _, names)| names.split_whitespace())),
     };
-    match hint {
-        Some(hint) => problem.hint(hint),
-        None => problem,
-    }
+    problem.hint(hint)
 }
 
 #[cfg(test)]
@@ -269,14 +223,14 @@ mod tests {
     fn references_that_multiply_are_refused_and_those_that_recur_are_not() {
         let mut defs = Map::new();
         for level in 0..30 {
-            let next = serde_json::json!({"$ref": format!("#/$defs/d{}", level + 1)});
-            defs.insert(format!("d{level}"), serde_json::json!({"anyOf": [next, next]}));
+            let next = json!({"$ref": format!("#/$defs/d{}", level + 1)});
+            defs.insert(format!("d{level}"), json!({"anyOf": [next, next]}));
         }
-        defs.insert("d30".to_owned(), serde_json::json!({"type": "string"}));
-        let doubling = serde_json::json!({"$ref": "#/$defs/d0", "$defs": defs});
+        defs.insert("d30".to_owned(), json!({"type": "string"}));
+        let doubling = json!({"$ref": "#/$defs/d0", "$defs": defs});
         let problems = keyword_problems(doubling.as_object().unwrap());
         assert!(problems[0].message.contains("multiply"), "{problems:?}");
-        let tree = serde_json::json!({
+        let tree = json!({
             "type": "object",
             "properties": {"left": {"$ref": "#"}, "right": {"$ref": "#"}},
         });

@@ -23,9 +23,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 /// A case with answers to it, in plan order; `None` where there is none to judge.
 #[derive(Clone, Debug)]
 pub struct CaseAnswers<'a> {
-    /// The case.
     pub case: &'a Case,
-    /// Its answers.
     pub answers: Vec<Option<&'a Answer>>,
     /// The system instruction of each answer, in the same order, where it is known. May be empty, for a case whose checks
     /// don't need it (`needs_system`).
@@ -37,7 +35,6 @@ pub struct CaseAnswers<'a> {
 /// What the checks of a case say about one answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ScoredAnswer {
-    /// Pass, fail or error.
     pub outcome: Outcome,
     /// What each check said, in the order of the case. Empty if the answer failed before its checks.
     pub checks: Vec<CheckResult>,
@@ -72,7 +69,6 @@ fn score_case(ctx: &Compile<'_>, unscored: &CaseAnswers<'_>, replies: &dyn Repli
     answers.map(|(answer, (system, cost_usd))| answer.map(|answer| score(answer, system, cost_usd))).collect()
 }
 
-/// The compiled checks of a case.
 struct Checks<'a> {
     checks: Vec<(&'a CheckSpec, Box<dyn Matcher>)>,
     judge_the_end: bool,

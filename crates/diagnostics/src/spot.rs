@@ -31,7 +31,7 @@ fn clamp(count: usize) -> u32 {
 }
 
 /// One step into a JSON or YAML value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
     Key(String),
     /// An element, from 0.

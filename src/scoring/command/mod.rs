@@ -26,7 +26,7 @@ mod tests;
 
 use super::matcher::{MatchError, MatchInput};
 use super::quote::bounded;
-use crate::domain::{ArgProblem, Command, Score, digest, nearest};
+use crate::domain::{ArgProblem, Command, Score, digest};
 use process::{Broken, Process};
 use protocol::Interpretation;
 #[cfg(feature = "cel")]
@@ -85,7 +85,6 @@ impl Commands {
         }
     }
 
-    /// The command of this name, which can be started.
     pub(super) fn find(&self, name: &str) -> Result<Arc<Pool>, ArgProblem> {
         let Some(pool) = self.0.pools.get(name) else {
             let names = || self.0.pools.keys().map(String::as_str);
@@ -95,11 +94,8 @@ impl Commands {
                 None => problem.expected("a command that promptgate.toml declares; it declares none"),
                 Some(_) => problem.expected(format!("one of {}", names().collect::<Vec<_>>().join(", "))),
             };
-            return Err(match nearest(name, names()) {
-                Some(known) => problem.hint(format!("did you mean `{known}`?")),
-                None => problem
-                    .hint("declare it in promptgate.toml: [commands.NAME] with argv = [\"program\", \"argument\"]"),
-            });
+            let hint = "declare it in promptgate.toml: [commands.NAME] with argv = [\"program\", \"argument\"]";
+            return Err(problem.hint(hint).did_you_mean(name, names()));
         };
         match pool.program() {
             Ok(_) => Ok(Arc::clone(pool)),

@@ -23,7 +23,6 @@ const SHOWN_STDERR: usize = 300;
 /// group can still hold it open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// A running process that waits for a request.
 pub(super) struct Process {
     running: Running,
     requests: SyncSender<Vec<u8>>,
@@ -32,7 +31,6 @@ pub(super) struct Process {
     stderr_ended: Receiver<()>,
 }
 
-/// What a process wrote to its standard output.
 enum Line {
     Whole(Vec<u8>),
     TooLong,
@@ -43,23 +41,17 @@ enum Line {
 pub(super) enum Broken {
     /// It ended, or closed its output.
     Ended,
-    /// It took too long.
     Late,
     /// It wrote a line that nobody had asked for.
     Unasked,
-    /// Its line is longer than [`LONGEST_REPLY`].
     TooLong,
-    /// Its line is not a reply.
     NoReply(String),
     /// It answered no request, or another one.
     OtherId,
-    /// The system has no random bytes.
     NoId(getrandom::Error),
-    /// The request could not be written down.
     Request(serde_json::Error),
 }
 
-/// How a process ended.
 pub(super) struct End {
     status: Option<ExitStatus>,
     /// The last that it wrote to its standard error, short and on one line.

@@ -81,7 +81,6 @@ impl<'a> AnswerView<'a> {
     }
 }
 
-/// A request as a line.
 pub(super) fn request(id: &str, input: &MatchInput<'_>, args: &Value) -> Result<Vec<u8>, serde_json::Error> {
     let mut line = serde_json::to_vec(&Request {
         version: VERSION,
@@ -105,10 +104,8 @@ pub(super) struct Reply {
     error: Option<String>,
 }
 
-/// What a reply says.
 #[derive(Debug, PartialEq)]
 pub(super) enum Interpretation {
-    /// A judgement.
     Score(Score),
     /// The command can't judge, in its own words.
     Error(String),
@@ -116,13 +113,11 @@ pub(super) enum Interpretation {
     Wrong(String),
 }
 
-/// Reads a line.
 pub(super) fn reply(line: &[u8]) -> Result<Reply, serde_json::Error> {
     let text = std::str::from_utf8(line).map_err(serde::de::Error::custom)?;
     strict_json::parse_object(text)
 }
 
-/// What a reply to the request at hand says.
 pub(super) fn interpret(reply: Reply) -> Interpretation {
     let Reply { id: _, pass, score, reason, error } = reply;
     match (error, pass) {

@@ -11,14 +11,11 @@ use std::path::{Path, PathBuf};
 /// Files of the project that a command names are digested up to this size; of larger ones, only the size counts.
 const MOST_DIGESTED: u64 = 64 << 20;
 
-/// A command that can be started.
 #[derive(Debug)]
 pub(super) struct Program {
-    /// The program's file, absolute.
     pub(super) path: PathBuf,
     /// The project root, absolute: where it runs.
     pub(super) root: PathBuf,
-    /// The search path that it is given.
     pub(super) search: Option<OsString>,
     /// SHA-256 as lowercase hexadecimal digits over arguments, time, environment, and the content of each argument that
     /// names a file of the project, like a script. What such a file loads in turn is not seen.
@@ -116,7 +113,6 @@ fn content(path: &Path, root: &Path) -> io::Result<Vec<u8>> {
     Ok(hash.finalize().to_vec())
 }
 
-/// Feeds a digest.
 struct HashWriter<'a>(&'a mut Sha256);
 
 impl io::Write for HashWriter<'_> {

@@ -9,7 +9,7 @@ use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::Fields;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::references::{MAX_CHARS_SUM, References, is_python_space, measurable};
+use crate::scoring::references::{MAX_CHARS_SUM, References, SHARED_RUNS, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -20,17 +20,12 @@ pub(super) const BLEU: MatcherDef = MatcherDef {
                 BLEU has it; case counts; equal to `sentence_bleu` of the Python package sacrebleu (tokenizer 13a, \
                 exponential smoothing, effective order), divided by 100; words are split at white space and ASCII \
                 punctuation, so texts without spaces are one word",
-    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
-        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
-        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"bleu": {"to_any": ["The cat sat on the mat.", "A cat was on the mat."], "min": 0.5}}"#,
     passes: Sample::Text("The cat was on the mat."),
     fails: Sample::Text("Dogs bark."),
     refused: r#"{"bleu": {"to_any": [], "min": 0.5}}"#,
-    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer \
-           can't be judged",
     compile,
-    ..MatcherDef::DEFAULT
+    ..SHARED_RUNS
 };
 
 /// The longest run, in tokens.

@@ -9,7 +9,7 @@ use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::Fields;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use crate::scoring::references::{MAX_CHARS_SUM, References, is_python_space, measurable};
+use crate::scoring::references::{MAX_CHARS_SUM, References, SHARED_RUNS, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
 
@@ -19,17 +19,12 @@ pub(super) const CHRF: MatcherDef = MatcherDef {
     arguments: "{to, min}, or {to_any: [\"a\", \"b\"], min} with up to 100 references, of which the nearest counts; \
                 runs of 1 to 6 characters (Unicode scalar values) without white space, case counts; equal to chrF2 of \
                 the Python package sacrebleu, divided by 100",
-    schema: r##"{"type": "object", "properties": {"to": {"$ref": "#/$defs/text"}, "to_any": {"$ref": "#/$defs/texts"},
-        "min": {"type": "number", "exclusiveMinimum": 0, "maximum": 1}},
-        "oneOf": [{"required": ["to", "min"]}, {"required": ["to_any", "min"]}], "additionalProperties": false}"##,
     example: r#"{"chrf": {"to": "Die Katze sitzt auf der Matte.", "min": 0.6}}"#,
     passes: Sample::Text("Eine Katze sitzt auf der Matte."),
     fails: Sample::Text("Der Hund schläft."),
     refused: r#"{"chrf": {"to": "Die Katze", "min": 60}}"#,
-    cost: "linear in both, at most 100000 characters in the answer, and in all references together; a longer answer can't \
-           be judged",
     compile,
-    ..MatcherDef::DEFAULT
+    ..SHARED_RUNS
 };
 
 /// The longest run, in characters.

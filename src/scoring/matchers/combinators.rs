@@ -6,7 +6,7 @@
 
 use crate::domain::{ArgProblem, Logic, Score, Step};
 use crate::scoring::aggregate::{WeightedScore, weighted_mean};
-use crate::scoring::arguments::{Fields, Read, count, inside, not_a, wrong};
+use crate::scoring::arguments::{Fields, Read, count, list, wrong};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::{InnerCheck, nested};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -38,7 +38,7 @@ pub(super) const ALL: MatcherDef = MatcherDef {
     fails: Sample::Text("It is Rome."),
     refused: r#"{"all": []}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    compile: |args, ctx| Ok(Box::new(All(list(args, ctx)?))),
+    compile: |args, ctx| Ok(Box::new(All(checks(args, ctx)?))),
     logic: Some(Logic::All),
     children: Children::Arguments,
     ..MatcherDef::DEFAULT
@@ -54,7 +54,7 @@ pub(super) const ANY: MatcherDef = MatcherDef {
     fails: Sample::Text("Rome."),
     refused: r#"{"any": {"contains": "Paris"}}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    compile: |args, ctx| Ok(Box::new(Any(list(args, ctx)?))),
+    compile: |args, ctx| Ok(Box::new(Any(checks(args, ctx)?))),
     logic: Some(Logic::Any),
     children: Children::Arguments,
     ..MatcherDef::DEFAULT
@@ -93,30 +93,16 @@ struct AtLeast {
     checks: Vec<InnerCheck>,
 }
 
-fn list(args: &Value, ctx: &Compile<'_>) -> Read<Vec<InnerCheck>> {
+fn checks(args: &Value, ctx: &Compile<'_>) -> Read<Vec<InnerCheck>> {
     let ctx = ctx.deeper()?;
-    let Some(written) = args.as_array() else {
-        return wrong(not_a("a list of checks", args));
-    };
-    if written.is_empty() {
-        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one check"));
-    }
-    let mut problems = Vec::new();
-    let mut checks = Vec::with_capacity(written.len());
-    for (i, check) in written.iter().enumerate() {
-        match nested(check, &ctx) {
-            Ok(check) => checks.push(check),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(checks) } else { Err(problems) }
+    list(args, "a list of checks", "check", |written| nested(written, &ctx))
 }
 
 fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &["n", "of"], "a map {n, of}")?;
     let n = fields.required("n", "how many of the checks must hold", count);
     let checks = fields.required("of", "a list of checks", |value| {
-        let checks = list(value, ctx)?;
+        let checks = checks(value, ctx)?;
         match checks.iter().position(|check| check.weight != 1.0) {
             Some(i) => wrong(
                 ArgProblem::new("a check inside `at_least` can't have a weight: it holds or not")
@@ -148,53 +134,53 @@ impl Matcher for Not {
     }
 }
 
-impl Matcher for All {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let mut scores = Vec::with_capacity(self.0.len());
-        let mut failed = Vec::new();
-        let mut unknown = None;
-        for check in &self.0 {
+/// What the checks of a list said of one answer.
+#[derive(Default)]
+struct Verdicts {
+    scores: Vec<WeightedScore>,
+    passed: Vec<String>,
+    failed: Vec<String>,
+    /// Checks that can't judge, and why the first of them can't.
+    unsure: usize,
+    unknown: Option<MatchError>,
+}
+
+impl Verdicts {
+    fn of(checks: &[InnerCheck], input: &MatchInput<'_>) -> Verdicts {
+        let mut verdicts = Verdicts::default();
+        for check in checks {
             match check.check(input) {
                 Ok(score) => {
-                    scores.push(WeightedScore { value: score.value(), weight: check.weight });
-                    if !score.pass {
-                        failed.push(score.reason);
-                    }
+                    verdicts.scores.push(WeightedScore { value: score.value(), weight: check.weight });
+                    let reasons = if score.pass { &mut verdicts.passed } else { &mut verdicts.failed };
+                    reasons.push(score.reason);
                 }
-                Err(cannot) => unknown = unknown.or(Some(cannot)),
+                Err(cannot) => {
+                    verdicts.unsure += 1;
+                    verdicts.unknown.get_or_insert(cannot);
+                }
             }
         }
+        verdicts
+    }
+}
+
+impl Matcher for All {
+    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        let Verdicts { scores, failed, unknown, .. } = Verdicts::of(&self.0, input);
         match unknown {
             _ if !failed.is_empty() => Ok(Score::new(weighted_mean(&scores), false, joined(&failed))),
             Some(cannot) => Err(cannot),
-            None => {
-                let reason = format!("all {} hold", scores.len());
-                Ok(Score::new(weighted_mean(&scores), true, reason))
-            }
+            None => Ok(Score::new(weighted_mean(&scores), true, format!("all {} hold", scores.len()))),
         }
     }
 }
 
 impl Matcher for Any {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let mut highest: f64 = 0.0;
-        let mut passed = None;
-        let mut failed = Vec::new();
-        let mut unknown = None;
-        for check in &self.0 {
-            match check.check(input) {
-                Ok(score) => {
-                    highest = highest.max(score.value());
-                    if score.pass {
-                        passed = passed.or(Some(score.reason));
-                    } else {
-                        failed.push(score.reason);
-                    }
-                }
-                Err(cannot) => unknown = unknown.or(Some(cannot)),
-            }
-        }
-        match (passed, unknown) {
+        let Verdicts { scores, passed, failed, unknown, .. } = Verdicts::of(&self.0, input);
+        let highest = scores.iter().map(|score| score.value).fold(0.0, f64::max);
+        match (passed.first(), unknown) {
             (Some(reason), _) => Ok(Score::new(highest, true, reason)),
             (None, Some(cannot)) => Err(cannot),
             (None, None) => Ok(Score::new(highest, false, format!("none holds: {}", joined(&failed)))),
@@ -204,27 +190,11 @@ impl Matcher for Any {
 
 impl Matcher for AtLeast {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let mut scores = Vec::with_capacity(self.checks.len());
-        let mut failed = Vec::new();
-        let mut unknown = None;
-        let mut unsure = 0;
-        for check in &self.checks {
-            match check.check(input) {
-                Ok(score) => {
-                    scores.push(score.value());
-                    if !score.pass {
-                        failed.push(score.reason);
-                    }
-                }
-                Err(cannot) => {
-                    unsure += 1;
-                    unknown = unknown.or(Some(cannot));
-                }
-            }
-        }
-        let held = scores.len() - failed.len();
-        scores.sort_by(|a, b| b.total_cmp(a));
-        let highest = scores.iter().take(self.n).sum::<f64>() / self.n as f64;
+        let Verdicts { scores, passed, failed, unsure, unknown } = Verdicts::of(&self.checks, input);
+        let held = passed.len();
+        let mut values: Vec<f64> = scores.iter().map(|score| score.value).collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        let highest = values.iter().take(self.n).sum::<f64>() / self.n as f64;
         let of = format!("{held} of {} hold, at least {} must", self.checks.len(), self.n);
         match unknown {
             _ if held >= self.n => Ok(Score::new(highest, true, of)),

@@ -1,6 +1,6 @@
 //! `contains`, `contains_any`, `contains_all`: the answer holds these texts.
 
-use super::equals::one_text;
+use super::equals::{ONE_TEXT, one_text};
 use crate::domain::{Score, TextRelation};
 use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
 use crate::scoring::constraint;
@@ -10,62 +10,58 @@ use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
+/// A matcher that compares with several texts, see [`many_texts`].
+pub(super) const MANY_TEXTS: MatcherDef = MatcherDef {
+    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
+                as for `equals`",
+    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
+    cost: "the answer's length times the number of texts",
+    ..MatcherDef::DEFAULT
+};
+
 pub(super) const CONTAINS: MatcherDef = MatcherDef {
     name: "contains",
     summary: "the answer holds this text somewhere",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
-                `equals`",
-    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"contains": "30 days"}"#,
     passes: Sample::Text("Within 30 days."),
     fails: Sample::Text("Within a month."),
     refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
-    cost: "linear in the answer",
-    takes_text: true,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Contains { value, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAny, "value"),
-    ..MatcherDef::DEFAULT
+    ..ONE_TEXT
 };
 
 pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     name: "contains_any",
     summary: "the answer holds at least one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
-                as for `equals`",
-    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"contains_any": ["refund", "money back"]}"#,
     passes: Sample::Text("We give a refund."),
     fails: Sample::Text("We give a voucher."),
     refused: r#"{"contains_any": []}"#,
-    cost: "the answer's length times the number of texts",
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAny { values, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAny, "values"),
-    ..MatcherDef::DEFAULT
+    ..MANY_TEXTS
 };
 
 pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     name: "contains_all",
     summary: "the answer holds every one of these texts; the score is the share that it holds",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
-                as for `equals`",
-    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"contains_all": {"values": ["name", "address"], "ignore_case": true}}"#,
     passes: Sample::Text("Name and address, please."),
     fails: Sample::Text("Your name, please."),
     refused: r#"{"contains_all": ["name", ""]}"#,
-    cost: "the answer's length times the number of texts",
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
         Ok(Box::new(ContainsAll { values, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAll, "values"),
-    ..MatcherDef::DEFAULT
+    ..MANY_TEXTS
 };
 
 #[derive(Debug)]

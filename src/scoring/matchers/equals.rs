@@ -9,6 +9,15 @@ use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
+/// A matcher that compares with one text, see [`one_text`].
+pub(super) const ONE_TEXT: MatcherDef = MatcherDef {
+    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
+                `equals`",
+    schema: r##"{"$ref": "#/$defs/one_text"}"##,
+    takes_text: true,
+    ..MatcherDef::DEFAULT
+};
+
 pub(super) const EQUALS: MatcherDef = MatcherDef {
     name: "equals",
     summary: "the answer is exactly this text",
@@ -16,16 +25,13 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
                 means exact, a line break at the end included; white_space is keep, trim (at the ends), collapse \
                 (each run is one space, none at the ends) or remove; unicode is as_is, nfc, or nfkc (ﬁ is fi, ² is \
                 2); normalize is collapse and nfc at once",
-    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"equals": {"value": "Yes.", "normalize": true}}"#,
     passes: Sample::Text(" Yes.\n"),
     fails: Sample::Text("Yes, of course."),
     refused: r#"{"equals": ""}"#,
-    cost: "linear in the answer",
-    takes_text: true,
     compile,
     constraint: |args| constraint::text(args, TextRelation::Is, "value"),
-    ..MatcherDef::DEFAULT
+    ..ONE_TEXT
 };
 
 #[derive(Debug)]

@@ -1,7 +1,7 @@
 //! `finish_reason`: the model stopped for one of these reasons. Also sees answers that are not usable; see `ending.rs`.
 
-use crate::domain::{ArgProblem, Finish, Score, Step};
-use crate::scoring::arguments::{Read, choice, inside, not_a, wrong};
+use crate::domain::{ArgProblem, Finish, Score};
+use crate::scoring::arguments::{Read, choice, list};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -39,64 +39,27 @@ pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
 
 /// The reasons of the Gemini API, of its SDK and of Vertex AI, and the two words of gateways for a function call. An
 /// unknown one is refused, because a check with a typo would fail for every answer, and pass for every one under `not`.
-const REASONS: [&str; 25] = [
-    "STOP",
-    "MAX_TOKENS",
-    "SAFETY",
-    "RECITATION",
-    "LANGUAGE",
-    "OTHER",
-    "BLOCKLIST",
-    "PROHIBITED_CONTENT",
-    "SPII",
-    "MALFORMED_FUNCTION_CALL",
-    "IMAGE_SAFETY",
-    "UNEXPECTED_TOOL_CALL",
-    "TOO_MANY_TOOL_CALLS",
-    "IMAGE_PROHIBITED_CONTENT",
-    "IMAGE_OTHER",
-    "NO_IMAGE",
-    "IMAGE_RECITATION",
-    "MISSING_THOUGHT_SIGNATURE",
-    "MALFORMED_RESPONSE",
-    "ESCALATION",
-    "PUP_LIMITED_DISABLED",
-    "CONTINUATION",
-    "MODEL_ARMOR",
-    "FUNCTION_CALL",
-    "TOOL_CALLS",
-];
+const REASONS: &str = "STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST PROHIBITED_CONTENT SPII \
+    MALFORMED_FUNCTION_CALL IMAGE_SAFETY UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS IMAGE_PROHIBITED_CONTENT \
+    IMAGE_OTHER NO_IMAGE IMAGE_RECITATION MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE ESCALATION \
+    PUP_LIMITED_DISABLED CONTINUATION MODEL_ARMOR FUNCTION_CALL TOOL_CALLS";
 
 #[derive(Debug)]
 struct FinishReason(Vec<&'static str>);
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let reasons = match args {
-        Value::Array(list) if !list.is_empty() => {
-            let mut problems = Vec::new();
-            let mut reasons = Vec::with_capacity(list.len());
-            for (i, value) in list.iter().enumerate() {
-                match reason(value) {
-                    Ok(reason) => reasons.push(reason),
-                    Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-                }
-            }
-            if !problems.is_empty() {
-                return Err(problems);
-            }
-            reasons
-        }
-        Value::Array(_) => return wrong(ArgProblem::new("the list is empty").expected("at least one reason")),
         Value::String(_) => vec![reason(args)?],
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            return wrong(not_a("a reason like \"STOP\", or a list of them", args));
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            list(args, "a reason like \"STOP\", or a list of them", "reason", reason)?
         }
     };
     Ok(Box::new(FinishReason(reasons)))
 }
 
 fn reason(value: &Value) -> Read<&'static str> {
-    choice(value, &REASONS.map(|reason| (reason, reason)))
+    let reasons: Vec<(&str, &'static str)> = REASONS.split_whitespace().map(|reason| (reason, reason)).collect();
+    choice(value, &reasons)
 }
 
 impl Matcher for FinishReason {
@@ -157,7 +120,7 @@ mod tests {
           expected: one of STOP, MAX_TOKENS, SAFETY, RECITATION, LANGUAGE, OTHER, BLOCKLIST, PROHIBITED_CONTENT, SPII, MALFORMED_FUNCTION_CALL, IMAGE_SAFETY, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, IMAGE_PROHIBITED_CONTENT, IMAGE_OTHER, NO_IMAGE, IMAGE_RECITATION, MISSING_THOUGHT_SIGNATURE, MALFORMED_RESPONSE, ESCALATION, PUP_LIMITED_DISABLED, CONTINUATION, MODEL_ARMOR, FUNCTION_CALL, TOOL_CALLS
           help: did you mean `MAX_TOKENS`?
         /finish_reason finish_reason: the list is empty
-          expected: at least one reason
+          expected: a list of at least one reason
         /finish_reason/1 finish_reason: `stop` is not known here
           expected: one of STOP, MAX_TOKENS, SAFETY, RECITATION, LANGUAGE, OTHER, BLOCKLIST, PROHIBITED_CONTENT, SPII, MALFORMED_FUNCTION_CALL, IMAGE_SAFETY, UNEXPECTED_TOOL_CALL, TOO_MANY_TOOL_CALLS, IMAGE_PROHIBITED_CONTENT, IMAGE_OTHER, NO_IMAGE, IMAGE_RECITATION, MISSING_THOUGHT_SIGNATURE, MALFORMED_RESPONSE, ESCALATION, PUP_LIMITED_DISABLED, CONTINUATION, MODEL_ARMOR, FUNCTION_CALL, TOOL_CALLS
           help: did you mean `STOP`?

@@ -3,8 +3,8 @@
 //! What the model writes into its text is no citation: a text can name any page. Counted is what the service itself found,
 //! opened or recognised.
 
-use crate::domain::{Answer, ArgProblem, Details, Score, Step};
-use crate::scoring::arguments::{Fields, Read, count, flag, inside, needles, not_a, wrong};
+use crate::domain::{Answer, ArgProblem, Details, Score};
+use crate::scoring::arguments::{Fields, Read, count, flag, list, needle, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{counted, quote};
@@ -54,28 +54,17 @@ struct Grounding {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let grounding = match args {
-        Value::Bool(true) => Grounding { min: 1, urls: Vec::new(), hosts: Vec::new(), supported: false },
-        Value::Bool(false) => {
-            return wrong(
-                ArgProblem::new("`grounding: false` says nothing")
-                    .expected("true, or a map {min, urls, hosts, supported}")
-                    .hint("for an answer that must cite nothing, write `not: {grounding: true}`"),
-            );
-        }
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["min", "urls", "hosts", "supported"]);
-            let min = fields.optional("min", least).unwrap_or(1);
-            let urls = fields.optional("urls", |value| each(value, page)).unwrap_or_default();
-            let hosts = fields.optional("hosts", |value| each(value, host)).unwrap_or_default();
-            let supported = fields.optional("supported", flag).unwrap_or(false);
-            fields.finish(Some(Grounding { min, urls, hosts, supported }))?
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {min, urls, hosts, supported}", args));
-        }
-    };
-    Ok(Box::new(grounding))
+    let mut fields = Fields::of_map_or_true(
+        args,
+        &["min", "urls", "hosts", "supported"],
+        "grounding",
+        "a map {min, urls, hosts, supported}",
+    )?;
+    let min = fields.optional("min", least).unwrap_or(1);
+    let urls = fields.optional("urls", |value| addresses(value, page)).unwrap_or_default();
+    let hosts = fields.optional("hosts", |value| addresses(value, host)).unwrap_or_default();
+    let supported = fields.optional("supported", flag).unwrap_or(false);
+    Ok(Box::new(fields.finish(Some(Grounding { min, urls, hosts, supported }))?))
 }
 
 fn least(value: &Value) -> Read<u64> {
@@ -85,16 +74,8 @@ fn least(value: &Value) -> Read<u64> {
     }
 }
 
-fn each<T>(value: &Value, read: fn(&str) -> Result<T, ArgProblem>) -> Read<Vec<T>> {
-    let mut problems = Vec::new();
-    let mut all = Vec::new();
-    for (i, text) in needles(value)?.into_iter().enumerate() {
-        match read(text) {
-            Ok(one) => all.push(one),
-            Err(problem) => problems.extend(inside(vec![problem], &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(all) } else { Err(problems) }
+fn addresses<T>(value: &Value, read: fn(&str) -> Result<T, ArgProblem>) -> Read<Vec<T>> {
+    list(value, "a list of texts, like [\"a\", \"b\"]", "text", |text| read(needle(text)?).or_else(wrong))
 }
 
 fn page(text: &str) -> Result<(String, Url), ArgProblem> {
@@ -344,7 +325,7 @@ mod tests {
         ]), @r#"
         /grounding grounding: `grounding: false` says nothing
           expected: true, or a map {min, urls, hosts, supported}
-          help: for an answer that must cite nothing, write `not: {grounding: true}`
+          help: for the opposite, write `not: {grounding: true}`
         /grounding grounding: a number stands here
           expected: true, or a map {min, urls, hosts, supported}
         /grounding/min grounding: `min: 0` holds for every answer

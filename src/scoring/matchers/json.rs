@@ -1,7 +1,7 @@
 //! `json`: the answer is valid JSON, bare or in a fenced block.
 
 use crate::domain::{ArgProblem, JsonSays, Score};
-use crate::scoring::arguments::{Fields, Read, flag, not_a, wrong};
+use crate::scoring::arguments::{Fields, flag};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
@@ -22,7 +22,6 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     passes: Sample::Text("{\"ok\": true}"),
     fails: Sample::Text("It is ok."),
     refused: r#"{"json": false}"#,
-    cost: "linear in the answer",
     compile,
     constraint: |args| constraint::json(args, JsonSays::Valid),
     ..MatcherDef::DEFAULT
@@ -34,26 +33,9 @@ struct Json {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    Ok(Box::new(Json { fenced: fenced(args)? }))
-}
-
-fn fenced(args: &Value) -> Read<bool> {
-    match args {
-        Value::Bool(true) => Ok(true),
-        Value::Bool(false) => wrong(
-            ArgProblem::new("`json: false` says nothing")
-                .expected("true, or a map {fenced}")
-                .hint("for an answer that must not be JSON, write `not: {json: true}`"),
-        ),
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["fenced"]);
-            let fenced = fields.optional("fenced", flag).unwrap_or(true);
-            fields.finish(Some(fenced))
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            wrong(not_a("true, or a map {fenced}", args))
-        }
-    }
+    let mut fields = Fields::of_map_or_true(args, &["fenced"], "json", "a map {fenced}")?;
+    let fenced = fields.optional("fenced", flag).unwrap_or(true);
+    Ok(Box::new(fields.finish(Some(Json { fenced }))?))
 }
 
 /// The JSON of an answer: its whole text, or, with `fenced`, its one code block marked `json`, or else its one unmarked
@@ -177,7 +159,7 @@ mod tests {
         ]), @r#"
         /json json: `json: false` says nothing
           expected: true, or a map {fenced}
-          help: for an answer that must not be JSON, write `not: {json: true}`
+          help: for the opposite, write `not: {json: true}`
         /json json: a text stands here
           expected: true, or a map {fenced}
         /json/fence json: unknown key `fence`

@@ -1,9 +1,10 @@
 //! `json_equals`: the answer is JSON that equals a value, as people mean equal.
 
 use super::json::find_json;
-use super::json_path::{PathText, Token};
+use super::json_path::PathText;
+use super::json_schema::pointer;
 use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, Read, flag, inside, not_a, number, wrong};
+use crate::scoring::arguments::{Fields, Read, each, flag, not_a, number, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, ListOrder};
@@ -47,11 +48,11 @@ struct JsonEquals {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {value, subset, ignore, unordered, tolerance, fenced}", args));
-    };
-    let keys = ["value", "subset", "ignore", "unordered", "tolerance", "fenced"];
-    let mut fields = Fields::new(map, &keys);
+    let mut fields = Fields::of(
+        args,
+        &["value", "subset", "ignore", "unordered", "tolerance", "fenced"],
+        "a map {value, subset, ignore, unordered, tolerance, fenced}",
+    )?;
     let value = fields.required("value", "the JSON value to compare with", |value| Ok(value.clone()));
     let subset = fields.optional("subset", flag).unwrap_or(false);
     let ignore = fields.optional("ignore", paths).unwrap_or_default();
@@ -140,15 +141,7 @@ fn paths(value: &Value) -> Read<Vec<PathText>> {
                 .expected(format!("1 to {MAX_PATHS} paths, or no such key")),
         );
     }
-    let mut problems = Vec::new();
-    let mut paths = Vec::with_capacity(list.len());
-    for (i, path) in list.iter().enumerate() {
-        match PathText::read(path) {
-            Ok(path) => paths.push(path),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(paths) } else { Err(problems) }
+    each(list, PathText::read)
 }
 
 /// Leaves out what the paths of the argument `key` select.
@@ -166,19 +159,19 @@ fn without(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
 }
 
 /// Removes what stands at these places, which are sorted: the last first, so that indices stay right.
-fn remove(value: &mut Value, places: &[Vec<Token>]) {
+fn remove(value: &mut Value, places: &[Vec<Step>]) {
     for place in places.iter().rev() {
         let Some((last, parents)) = place.split_last() else {
             continue;
         };
-        let parent = parents.iter().try_fold(&mut *value, |value, token| match token {
-            Token::Name(name) => value.get_mut(name),
-            Token::Index(index) => value.get_mut(index),
+        let parent = parents.iter().try_fold(&mut *value, |value, step| match step {
+            Step::Key(key) => value.get_mut(key),
+            Step::Index(index) => value.get_mut(index),
         });
         match (parent, last) {
-            (Some(Value::Object(map)), Token::Name(name)) => drop(map.shift_remove(name)),
-            (Some(Value::Array(list)), Token::Index(index)) if *index < list.len() => drop(list.remove(*index)),
-            (_, Token::Name(_) | Token::Index(_)) => {}
+            (Some(Value::Object(map)), Step::Key(key)) => drop(map.shift_remove(key)),
+            (Some(Value::Array(list)), Step::Index(index)) if *index < list.len() => drop(list.remove(*index)),
+            (_, Step::Key(_) | Step::Index(_)) => {}
         }
     }
 }
@@ -191,13 +184,7 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<ListOrder> {
         let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
         let before = found.len();
         for place in places {
-            let pointer: String = place
-                .iter()
-                .map(|token| match token {
-                    Token::Name(name) => format!("/{}", name.replace('~', "~0").replace('/', "~1")),
-                    Token::Index(index) => format!("/{index}"),
-                })
-                .collect();
+            let pointer = pointer(&place);
             if value.pointer(&pointer).is_some_and(Value::is_array) {
                 found.insert(pointer);
             }

@@ -1,8 +1,8 @@
 //! `json_path`: what a path selects from the JSON of the answer holds a check, is a value, or is so many.
 
 use super::json::find_json;
-use crate::domain::{ArgProblem, JsonSays, Score};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, not_a, text, wrong};
+use crate::domain::{ArgProblem, JsonSays, Score, Step};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, text, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::{PartCheck, as_text};
@@ -10,7 +10,7 @@ use crate::scoring::json_compare::{Comparison, Difference, shown};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
-use serde_json_path::JsonPath as Path;
+use serde_json_path::{JsonPath as Path, PathElement};
 
 pub(super) const JSON_PATH: MatcherDef = MatcherDef {
     name: "json_path",
@@ -86,11 +86,8 @@ struct JsonPath {
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {path, check}, {path, equals} or {path, count}", args));
-    };
     let known: Vec<&str> = KEYS.into_iter().chain(["fenced"]).collect();
-    let mut fields = Fields::new(map, &known);
+    let mut fields = Fields::of(args, &known, "a map {path, check}, {path, equals} or {path, count}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let selected = Selected::read(&mut fields, ctx);
     let selected = fields.finish(selected)?;
@@ -288,15 +285,15 @@ impl PathText {
         }
     }
 
-    /// The places of what it selects, as names and indices from the root, in document order and without duplicates.
+    /// The places of what it selects from the root, sorted and without duplicates.
     ///
     /// # Errors
     /// The evaluation could take too long.
-    pub(super) fn places(&self, value: &Value) -> Result<Vec<Vec<Token>>, MatchError> {
+    pub(super) fn places(&self, value: &Value) -> Result<Vec<Vec<Step>>, MatchError> {
         self.affordable(value)?;
         let located = self.path.query_located(value);
-        let mut places: Vec<Vec<Token>> =
-            located.iter().map(|node| node.location().iter().map(Token::from).collect()).collect();
+        let mut places: Vec<Vec<Step>> =
+            located.iter().map(|node| node.location().iter().map(step).collect()).collect();
         places.sort();
         places.dedup();
         Ok(places)
@@ -343,21 +340,10 @@ fn not_a_pattern(pattern: &str) -> Option<ArgProblem> {
     )
 }
 
-/// One step of a place.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Token {
-    /// A key.
-    Name(String),
-    /// An index from 0.
-    Index(usize),
-}
-
-impl From<&serde_json_path::PathElement<'_>> for Token {
-    fn from(element: &serde_json_path::PathElement<'_>) -> Token {
-        match element.as_index() {
-            Some(index) => Token::Index(index),
-            None => Token::Name(element.as_name().unwrap_or_default().to_owned()),
-        }
+fn step(element: &PathElement<'_>) -> Step {
+    match element.as_index() {
+        Some(index) => Step::Index(index),
+        None => Step::key(element.as_name().unwrap_or_default()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::json::find_json;
 use super::regex::syntax_problem;
-use crate::domain::{ArgProblem, JsonSays, Score, Step, nearest};
+use crate::domain::{ArgProblem, JsonSays, Score, Step};
 use crate::scoring::arguments::{Read, inside, not_a, text, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::constraint;
@@ -154,21 +154,14 @@ fn problem(schema: &Value, error: &ValidationError<'_>) -> ArgProblem {
             .expected("references inside the schema, like \"#/$defs/name\", and a `$schema` of draft 4 to 2020-12"),
         (Some("type"), Value::String(name)) => {
             let problem = ArgProblem::new(format!("{} is not a type", quote(name)));
-            let problem = problem.expected(format!("one of {}", TYPES.join(", ")));
-            match nearest(name, TYPES) {
-                Some(known) => problem.hint(format!("did you mean `{known}`?")),
-                None => problem,
-            }
+            problem.expected(format!("one of {}", TYPES.join(", "))).did_you_mean(name, TYPES)
         }
         (Some("format"), Value::String(name)) => {
             ArgProblem::new(format!("the format {} is not known, so it would check nothing", quote(name)))
                 .expected("a format of JSON schema, like date, date-time, email, uri or uuid")
         }
         (_, Value::String(pattern)) if matches!(error.kind(), ValidationErrorKind::Format { .. }) => {
-            match syntax_problem(pattern) {
-                Some(problem) => problem,
-                None => invalid(error),
-            }
+            syntax_problem(pattern).unwrap_or_else(|| invalid(error))
         }
         (Some("type"), _) => invalid(error).expected(format!("one or a list of {}", TYPES.join(", "))),
         (_, _) => invalid(error),
@@ -204,7 +197,7 @@ fn steps(value: &Value, pointer: &str) -> Vec<Step> {
 }
 
 /// The JSON pointer of steps.
-fn pointer(steps: &[Step]) -> String {
+pub(super) fn pointer(steps: &[Step]) -> String {
     let token = |step: &Step| match step {
         Step::Key(key) => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
         Step::Index(i) => format!("/{i}"),

@@ -4,7 +4,7 @@
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
 use crate::domain::{Answer, ArgProblem, Case, JudgeUse, Question, ReplyForm, Score, Step, digest};
-use crate::scoring::arguments::{Fields, Read, choice, count, needle, number, wrong};
+use crate::scoring::arguments::{Fields, Read, choice, count, needle, share, wrong};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, quote};
@@ -110,7 +110,7 @@ fn read(args: &Value) -> Read<Judge> {
     let votes = fields.optional("votes", votes).unwrap_or(1);
     let aggregates = [("majority", Aggregate::Majority), ("mean", Aggregate::Mean)];
     let aggregate = fields.optional("aggregate", |value| choice(value, &aggregates));
-    let min = fields.optional("min", share);
+    let min = fields.optional("min", |value| share(value, "a score"));
     let rule = rule(&mut fields, aggregate, min, against, votes);
     let (rubric, rule) = fields.finish(rubric.zip(rule))?;
     Ok(Judge {
@@ -172,17 +172,6 @@ fn votes(value: &Value) -> Read<u32> {
             ArgProblem::new(format!("{votes} is no number of votes")).expected(format!("1 to {MOST_VOTES} votes")),
         ),
     }
-}
-
-fn share(value: &Value) -> Read<f64> {
-    let min = number(value)?;
-    if min > 0.0 && min <= 1.0 {
-        return Ok(min);
-    }
-    wrong(
-        ArgProblem::new(format!("{value} is not a score that can decide"))
-            .expected("more than 0 and at most 1, like 0.7"),
-    )
 }
 
 /// Every question that a check may ask about an answer, as if that were empty. Arguments that don't compile ask none.

@@ -23,7 +23,6 @@ pub(super) const LENGTH: MatcherDef = MatcherDef {
     passes: Sample::Text("One. Two. Three."),
     fails: Sample::Text("One. Two. Three. Four."),
     refused: r#"{"length": {"min": 0}}"#,
-    cost: "linear in the answer",
     compile,
     constraint: constraint::length,
     ..MatcherDef::DEFAULT

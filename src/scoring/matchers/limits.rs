@@ -136,11 +136,8 @@ const KINDS: [(&str, Count, bool); 4] = [
 struct Tokens(Vec<Counted>);
 
 fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {prompt, output, thinking, total}", args));
-    };
-    let mut fields = Fields::new(map, &KINDS.map(|(name, ..)| name));
-    if map.is_empty() {
+    let mut fields = Fields::of(args, &KINDS.map(|(name, ..)| name), "a map {prompt, output, thinking, total}")?;
+    if fields.is_empty() {
         fields.refuse(ArgProblem::new("the map is empty").expected("at least one of prompt, output, thinking, total"));
     }
     let mut counted = Vec::new();

@@ -1,7 +1,7 @@
 //! `markdown`: the answer is laid out with these elements of Markdown, and not with those.
 
 use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, inside, not_a, wrong};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, list, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::matchers::no_secrets::listed;
@@ -80,17 +80,14 @@ struct TableShape {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {has, none, heading_levels, list_items, table}", args));
-    };
     let keys = ["has", "none", "heading_levels", "list_items", "table"];
-    let mut fields = Fields::new(map, &keys);
+    let mut fields = Fields::of(args, &keys, "a map {has, none, heading_levels, list_items, table}")?;
     let has = fields.optional("has", |value| listed(value, &KINDS)).unwrap_or_default();
     let none = fields.optional("none", |value| listed(value, &KINDS)).unwrap_or_default();
     let heading_levels = fields.optional("heading_levels", levels);
     let list_items = fields.optional("list_items", bounds);
     let table = fields.optional("table", table);
-    if map.is_empty() {
+    if fields.is_empty() {
         fields.refuse(ArgProblem::new("the map is empty").expected(format!("at least one of {}", keys.join(", "))));
     }
     let mut wanted = has.clone();
@@ -109,30 +106,17 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
 }
 
 fn levels(value: &Value) -> Read<Vec<u64>> {
-    let Some(list) = value.as_array() else {
-        return wrong(not_a("a list of levels, like [2, 3]", value));
-    };
-    if list.is_empty() {
-        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one level"));
-    }
-    let level = |(i, value): (usize, &Value)| {
-        let level = count(value).and_then(|level| match level {
-            1..=6 => Ok(level),
-            _ => wrong(ArgProblem::new(format!("there are no headings of level {level}")).expected("1 to 6")),
-        });
-        level.map_err(|problems| inside(problems, &Step::Index(i)))
-    };
-    list.iter().enumerate().map(level).collect()
+    list(value, "a list of levels, like [2, 3]", "level", |level| match count(level)? {
+        level @ 1..=6 => Ok(level),
+        level => wrong(ArgProblem::new(format!("there are no headings of level {level}")).expected("1 to 6")),
+    })
 }
 
 fn table(value: &Value) -> Read<TableShape> {
-    let Some(map) = value.as_object() else {
-        return wrong(not_a("a map {columns, rows}", value));
-    };
-    let mut fields = Fields::new(map, &["columns", "rows"]);
+    let mut fields = Fields::of(value, &["columns", "rows"], "a map {columns, rows}")?;
     let columns = fields.optional("columns", bounds);
     let rows = fields.optional("rows", bounds);
-    if map.is_empty() {
+    if fields.is_empty() {
         fields.refuse(
             ArgProblem::new("the map is empty")
                 .expected("columns, rows or both")
@@ -374,6 +358,8 @@ mod tests {
         /markdown/none markdown: list is wanted and forbidden, so no answer can pass
           expected: kinds that nothing else asks for
         /markdown/heading_levels/0 markdown: there are no headings of level 0
+          expected: 1 to 6
+        /markdown/heading_levels/1 markdown: there are no headings of level 7
           expected: 1 to 6
         /markdown/table markdown: the map is empty
           expected: columns, rows or both

@@ -4,8 +4,8 @@
 //! scanner's rule stands with each. A shape finds keys, not whether they are valid. Keys without a prefix of their own
 //! (an Azure storage key, a password) have no shape that would tell them from other texts, so they are not found.
 
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, Read, choice, inside, needles, not_a, wrong};
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, Read, choice, list, needles};
 use crate::scoring::cache::Cache;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -34,7 +34,6 @@ pub(super) const NO_SECRETS: MatcherDef = MatcherDef {
     // Put together by the compiler, so that no scanner stops at this file.
     fails: Sample::Text(concat!("Use AI", "zaSyA0123456789abcdefghijklmnopqrstuv.")),
     refused: r#"{"no_secrets": {"kinds": ["passwords"]}}"#,
-    cost: "linear in the answer",
     compile,
     ..MatcherDef::DEFAULT
 };
@@ -123,23 +122,10 @@ struct NoSecrets {
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let all = || KINDS.iter().map(|(kind, _)| *kind).collect();
-    let (kinds, allow) = match args {
-        Value::Bool(true) => (all(), Vec::new()),
-        Value::Bool(false) => {
-            return wrong(
-                ArgProblem::new("`no_secrets: false` says nothing").expected("true, or a map {kinds, allow}"),
-            );
-        }
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["kinds", "allow"]);
-            let kinds = fields.optional("kinds", kinds).unwrap_or_else(all);
-            let allow = fields.optional("allow", needles).unwrap_or_default();
-            fields.finish(Some((kinds, allow.into_iter().map(str::to_owned).collect())))?
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {kinds, allow}", args));
-        }
-    };
+    let mut fields = Fields::of_map_or_true(args, &["kinds", "allow"], "no_secrets", "a map {kinds, allow}")?;
+    let kinds = fields.optional("kinds", kinds).unwrap_or_else(all);
+    let allow = fields.optional("allow", needles).unwrap_or_default();
+    let (kinds, allow) = fields.finish(Some((kinds, allow.into_iter().map(str::to_owned).collect())))?;
     Ok(Box::new(NoSecrets { shapes: shapes(&kinds)?, kinds, allow }))
 }
 
@@ -150,21 +136,7 @@ fn kinds(value: &Value) -> Read<Vec<&'static str>> {
 
 /// A list of at least one of the known words.
 pub(super) fn listed<T: Copy>(value: &Value, known: &[(&str, T)]) -> Read<Vec<T>> {
-    let Some(list) = value.as_array() else {
-        return wrong(not_a("a list of kinds", value));
-    };
-    if list.is_empty() {
-        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one kind"));
-    }
-    let mut problems = Vec::new();
-    let mut kinds = Vec::with_capacity(list.len());
-    for (i, item) in list.iter().enumerate() {
-        match choice(item, known) {
-            Ok(kind) => kinds.push(kind),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(kinds) } else { Err(problems) }
+    list(value, "a list of kinds", "kind", |item| choice(item, known))
 }
 
 /// A pattern whose `\\b` are those of ASCII: a key behind Japanese letters begins a word as well.
@@ -215,26 +187,24 @@ impl Matcher for NoSecrets {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = &input.answer.text;
         let found = self.find(text);
-        // The secret itself is not told: reports are read by many.
         Ok(match found.first() {
             None => Score::binary(true, "holds no key of a known shape"),
-            Some((kind, at)) => {
-                let more = more(found.len());
-                let before = text.get(..at.start).map_or(0, |before| before.chars().count());
-                let before = counted(before as u64, "character", "characters");
-                Score::binary(false, format!("holds what looks like a {kind}, after {before}{more}"))
-            }
+            Some((kind, _)) => Score::binary(false, format!("holds what looks like a {kind}{}", place(text, &found))),
         })
     }
 }
 
-/// How many findings there are beside the first one, of at most [`MAX_FOUND`].
-pub(super) fn more(found: usize) -> String {
-    match found {
+/// Where the first of at most [`MAX_FOUND`] findings is, and how many there are beside it. The find itself is not told:
+/// reports are read by many.
+pub(super) fn place(text: &str, found: &[(&str, Range<usize>)]) -> String {
+    let start = found.first().map_or(0, |(_, at)| at.start);
+    let before = text.get(..start).map_or(0, |before| before.chars().count());
+    let more = match found.len() {
         0 | 1 => String::new(),
         MAX_FOUND => " (and many more)".to_owned(),
         n => format!(" (and {} more)", n - 1),
-    }
+    };
+    format!(", after {}{more}", counted(before as u64, "character", "characters"))
 }
 
 #[cfg(test)]
@@ -354,6 +324,7 @@ mod tests {
         ]), @"
         /no_secrets no_secrets: `no_secrets: false` says nothing
           expected: true, or a map {kinds, allow}
+          help: for the opposite, write `not: {no_secrets: true}`
         /no_secrets/kinds no_secrets: the list is empty
           expected: a list of at least one kind
         /no_secrets/kinds/0 no_secrets: `github` is not known here

@@ -28,7 +28,6 @@ pub(super) const NUMBER: MatcherDef = MatcherDef {
     passes: Sample::Text("Two items. Total: $1,250.50"),
     fails: Sample::Text("Total: 1,250"),
     refused: r#"{"number": {"value": "1250.5"}}"#,
-    cost: "linear in the answer",
     compile,
     constraint: constraint::number,
     ..MatcherDef::DEFAULT

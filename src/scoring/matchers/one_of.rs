@@ -1,6 +1,6 @@
 //! `one_of`: the answer is one of a few texts.
 
-use super::contains::{list, many_texts};
+use super::contains::{MANY_TEXTS, list, many_texts};
 use crate::domain::{Score, TextRelation};
 use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
@@ -11,9 +11,6 @@ use crate::scoring::quote::quote;
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
     name: "one_of",
     summary: "the answer is exactly one of these texts",
-    arguments: "[\"a\", \"b\"], or {values, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, \
-                as for `equals`",
-    schema: r##"{"$ref": "#/$defs/many_texts"}"##,
     example: r#"{"one_of": {"values": ["positive", "negative"], "ignore_case": true, "normalize": true}}"#,
     passes: Sample::Text("Positive\n"),
     fails: Sample::Text("rather positive"),
@@ -24,7 +21,7 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
         Ok(Box::new(OneOf { values, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::Is, "values"),
-    ..MatcherDef::DEFAULT
+    ..MANY_TEXTS
 };
 
 #[derive(Debug)]

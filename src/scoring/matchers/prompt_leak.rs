@@ -1,7 +1,7 @@
 //! `prompt_leak`: the answer does not quote the system instruction that it was asked with.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, Read, count, needles, not_a, wrong};
+use crate::scoring::arguments::{Fields, Read, count, needles, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::folding::without_typography;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -48,27 +48,11 @@ struct PromptLeak {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let leak = match args {
-        Value::Bool(true) => PromptLeak { words: WORDS, allow: Vec::new() },
-        Value::Bool(false) => {
-            return wrong(
-                ArgProblem::new("`prompt_leak: false` says nothing")
-                    .expected("true, or a map {words, allow}")
-                    .hint("for an answer that must quote its instruction, write `not: {prompt_leak: true}`"),
-            );
-        }
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["words", "allow"]);
-            let words = fields.optional("words", length).unwrap_or(WORDS);
-            let allow = fields.optional("allow", needles).unwrap_or_default();
-            let allow = allow.into_iter().map(|text| words_of(text, MAX_WORDS)).collect();
-            fields.finish(Some(PromptLeak { words, allow }))?
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {words, allow}", args));
-        }
-    };
-    Ok(Box::new(leak))
+    let mut fields = Fields::of_map_or_true(args, &["words", "allow"], "prompt_leak", "a map {words, allow}")?;
+    let words = fields.optional("words", length).unwrap_or(WORDS);
+    let allow = fields.optional("allow", needles).unwrap_or_default();
+    let allow = allow.into_iter().map(|text| words_of(text, MAX_WORDS)).collect();
+    Ok(Box::new(fields.finish(Some(PromptLeak { words, allow }))?))
 }
 
 fn length(value: &Value) -> Read<usize> {
@@ -217,7 +201,7 @@ mod tests {
         ]), @"
         /prompt_leak prompt_leak: `prompt_leak: false` says nothing
           expected: true, or a map {words, allow}
-          help: for an answer that must quote its instruction, write `not: {prompt_leak: true}`
+          help: for the opposite, write `not: {prompt_leak: true}`
         /prompt_leak prompt_leak: a number stands here
           expected: true, or a map {words, allow}
         /prompt_leak/words prompt_leak: 3 words are no quote that can decide

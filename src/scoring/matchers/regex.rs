@@ -125,10 +125,7 @@ fn group(value: &Value, regex: Option<&Regex>) -> Read<(usize, String)> {
 }
 
 fn bounds(value: &Value) -> Read<Bounds> {
-    let Some(map) = value.as_object() else {
-        return wrong(not_a("a map {min, max}", value));
-    };
-    let mut fields = Fields::new(map, &["min", "max"]);
+    let mut fields = Fields::of(value, &["min", "max"], "a map {min, max}")?;
     let bounds = Bounds::read(&mut fields);
     for (key, bound) in [("min", bounds.map(|b| b.min)), ("max", bounds.and_then(|b| b.max))] {
         if bound.is_some_and(|bound| bound > MAX_COUNT) {

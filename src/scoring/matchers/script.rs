@@ -1,7 +1,7 @@
 //! `script`: the answer is written in a script, like Latin or Cyrillic.
 
-use crate::domain::{ArgProblem, Score, Step, nearest};
-use crate::scoring::arguments::{Fields, Read, inside, not_a, number, text, wrong};
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, Read, list, share, text, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, counted};
@@ -53,30 +53,21 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             .required("script", "the name of a script, like Latin, or several in `scripts`", script)
             .map(|script| vec![script]),
     };
-    let min = fields.optional("min", share).unwrap_or(1.0);
+    let min = fields.optional("min", |value| share(value, "a share")).unwrap_or(1.0);
     let scripts = fields.finish(scripts)?;
     Ok(Box::new(InScript { scripts, min }))
 }
 
 fn scripts(value: &Value) -> Read<Vec<Script>> {
-    let Some(list) = value.as_array() else {
-        return wrong(not_a("a list of scripts, like [\"Han\", \"Hiragana\"]", value));
-    };
-    if list.is_empty() {
-        return wrong(ArgProblem::new("the list is empty").expected("a list of at least one script"));
-    }
-    let mut problems = Vec::new();
-    let mut scripts = Vec::new();
-    for (i, item) in list.iter().enumerate() {
-        match script(item) {
-            Ok(script) if scripts.contains(&script) => {
-                problems.push(ArgProblem::new(format!("{} stands twice", script.full_name())).inside(Step::Index(i)));
-            }
-            Ok(script) => scripts.push(script),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
+    let mut known = Vec::new();
+    list(value, "a list of scripts, like [\"Han\", \"Hiragana\"]", "script", |item| {
+        let script = script(item)?;
+        if known.contains(&script) {
+            return wrong(ArgProblem::new(format!("{} stands twice", script.full_name())));
         }
-    }
-    if problems.is_empty() { Ok(scripts) } else { Err(problems) }
+        known.push(script);
+        Ok(script)
+    })
 }
 
 /// A script by its Unicode name, as it is written there.
@@ -91,55 +82,15 @@ fn script(value: &Value) -> Read<Script> {
             let problem = ArgProblem::new(format!("no script has the name `{}`", bounded(name, 40))).expected(
                 "a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul",
             );
-            wrong(match nearest(name, COMMON_NAMES) {
-                Some(known) => problem.hint(format!("did you mean `{known}`?")),
-                None => problem,
-            })
+            wrong(problem.did_you_mean(name, COMMON_NAMES.split_whitespace()))
         }
     }
 }
 
 /// The scripts that a typing mistake is compared with: those that Unicode recommends for identifiers (UAX #31, table 5).
-const COMMON_NAMES: [&str; 29] = [
-    "Arabic",
-    "Armenian",
-    "Bengali",
-    "Bopomofo",
-    "Cyrillic",
-    "Devanagari",
-    "Ethiopic",
-    "Georgian",
-    "Greek",
-    "Gujarati",
-    "Gurmukhi",
-    "Han",
-    "Hangul",
-    "Hebrew",
-    "Hiragana",
-    "Kannada",
-    "Katakana",
-    "Khmer",
-    "Lao",
-    "Latin",
-    "Malayalam",
-    "Myanmar",
-    "Oriya",
-    "Sinhala",
-    "Tamil",
-    "Telugu",
-    "Thaana",
-    "Thai",
-    "Tibetan",
-];
-
-fn share(value: &Value) -> Read<f64> {
-    let min = number(value)?;
-    if min <= 0.0 || min > 1.0 {
-        let problem = ArgProblem::new(format!("{value} is not a share that can decide"));
-        return wrong(problem.expected("more than 0 and at most 1, like 0.9"));
-    }
-    Ok(min)
-}
+const COMMON_NAMES: &str = "Arabic Armenian Bengali Bopomofo Cyrillic Devanagari Ethiopic Georgian Greek Gujarati \
+    Gurmukhi Han Hangul Hebrew Hiragana Kannada Katakana Khmer Lao Latin Malayalam Myanmar Oriya Sinhala Tamil Telugu \
+    Thaana Thai Tibetan";
 
 impl InScript {
     /// Counts a letter, `None` if it is of no script of its own.
@@ -227,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_names_are_known() {
-        for name in COMMON_NAMES {
+        for name in COMMON_NAMES.split_whitespace() {
             assert!(Script::from_full_name(name).is_some_and(Script::is_recommended), "{name}");
         }
     }
@@ -264,12 +215,13 @@ mod tests {
         /script/scripts script: the list is empty
           expected: a list of at least one script
         /script/min script: 0 is not a share that can decide
-          expected: more than 0 and at most 1, like 0.9
+          expected: more than 0 and at most 1, like 0.8
         /script/scripts/1 script: Han stands twice
         /script/scripts/2 script: no script has the name `Klingon`
           expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
         /script/min script: 90 is not a share that can decide
-          expected: more than 0 and at most 1, like 0.9
+          expected: more than 0 and at most 1, like 0.8
+          help: scores are 0 to 1 here: 90 of 100 is 0.9
         /script script: `script` and `scripts` exclude each other
           expected: one name in `script`, or several in `scripts`
         "#);

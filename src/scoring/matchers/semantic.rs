@@ -1,7 +1,7 @@
 //! `semantic`: the answer means nearly what a reference means, by the vectors that a model makes of both.
 
 use crate::domain::{ArgProblem, Meaning, Score, cosine};
-use crate::scoring::arguments::{Fields, Read, needle, not_a, number, wrong};
+use crate::scoring::arguments::{Fields, needle, share};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
@@ -43,13 +43,10 @@ struct Semantic {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Value::Object(map) = args else {
-        return wrong(not_a("a map {to, min}", args));
-    };
-    let mut fields = Fields::new(map, &["to", "to_any", "min", "by"]);
+    let mut fields = Fields::of(args, &["to", "to_any", "min", "by"], "a map {to, min}")?;
     let references = references(&mut fields, LONGEST * 100, reference);
     let by = fields.optional("by", needle);
-    let min = fields.required("min", "the least cosine that passes, like 0.85", share);
+    let min = fields.required("min", "the least cosine that passes, like 0.85", |value| share(value, "a cosine"));
     let (references, min) = fields.finish(references.zip(min))?;
     Ok(Box::new(Semantic { by: by.unwrap_or("default").to_owned(), references, min }))
 }
@@ -63,17 +60,6 @@ fn reference(text: &str) -> Result<String, ArgProblem> {
             .expected(format!("at most {LONGEST} bytes, which is what a model of embeddings reads")));
     }
     Ok(text.to_owned())
-}
-
-fn share(value: &Value) -> Read<f64> {
-    let min = number(value)?;
-    if min > 0.0 && min <= 1.0 {
-        return Ok(min);
-    }
-    wrong(
-        ArgProblem::new(format!("{value} is not a cosine that can decide"))
-            .expected("more than 0 and at most 1, like 0.85"),
-    )
 }
 
 impl Matcher for Semantic {
@@ -240,13 +226,14 @@ mod tests {
           expected: a text with at least one visible character
           help: to look for white space, use `regex`
         /semantic/min semantic: 0 is not a cosine that can decide
-          expected: more than 0 and at most 1, like 0.85
+          expected: more than 0 and at most 1, like 0.8
         /semantic semantic: `to` and `to_any` exclude each other
           expected: one text in `to`, or several in `to_any`
         /semantic/by semantic: the text is empty
           expected: a text with at least one visible character
         /semantic/min semantic: 1.5 is not a cosine that can decide
-          expected: more than 0 and at most 1, like 0.85
+          expected: more than 0 and at most 1, like 0.8
+          help: scores are 0 to 1 here: 1.5 of 100 is 0.015
         /semantic/to_any semantic: the list has 0 texts
           expected: 1 to 100 texts
         /semantic/min semantic: a text stands here

@@ -6,7 +6,7 @@
 //! rapidfuzz, unlike the one in Python, leaves out U+0085 and U+00A0 in a text of Latin-1 alone.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, choice, not_a, wrong};
+use crate::scoring::arguments::{Fields, choice};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::references::{MAX_CHARS_PRODUCT, References, is_python_space, measurable};
@@ -51,12 +51,9 @@ struct Similarity {
 }
 
 fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Some(map) = args.as_object() else {
-        return wrong(not_a("a map {to, min, metric}", args));
-    };
     let metrics =
         [("levenshtein", Metric::Levenshtein), ("jaro_winkler", Metric::JaroWinkler), ("token_set", Metric::TokenSet)];
-    let mut fields = Fields::new(map, &["to", "to_any", "min", "metric"]);
+    let mut fields = Fields::of(args, &["to", "to_any", "min", "metric"], "a map {to, min, metric}")?;
     let references = References::read(&mut fields, MAX_CHARS_PRODUCT, "similarity", |text| {
         let reference: Vec<char> = text.chars().collect();
         if words(&reference).is_empty() {

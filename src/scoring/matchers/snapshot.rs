@@ -5,7 +5,7 @@
 
 use super::similarity::levenshtein;
 use crate::domain::{ArgProblem, CaseId, CheckSpec, SNAPSHOTS, Score, Step, snapshot_file, visible};
-use crate::scoring::arguments::{Fields, Read, not_a, text, wrong};
+use crate::scoring::arguments::{Fields, Read, text, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
@@ -60,19 +60,8 @@ struct Snapshot {
 
 /// The arguments without the approved answer, and that if it may stand there.
 fn read(args: &Value, with_approved: bool) -> Read<(Redactions, Option<f64>, Option<&Value>)> {
-    let empty = Map::new();
-    let map = match args {
-        Value::Bool(true) => &empty,
-        Value::Object(map) => map,
-        Value::Bool(false) => {
-            return wrong(ArgProblem::new("`snapshot: false` checks nothing").expected("true, or no such check"));
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {redact, min}", args));
-        }
-    };
     let known: &[&str] = if with_approved { &["redact", "min", APPROVED] } else { &["redact", "min"] };
-    let mut fields = Fields::new(map, known);
+    let mut fields = Fields::of_map_or_true(args, known, "snapshot", "a map {redact, min}")?;
     let redactions =
         if fields.has("redact") { fields.optional("redact", Redactions::read) } else { Some(Redactions::default()) };
     let min = if fields.has("min") { references::threshold(&mut fields, "similarity").map(Some) } else { Some(None) };

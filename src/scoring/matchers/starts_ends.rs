@@ -1,6 +1,6 @@
 //! `starts_with`, `ends_with`: the answer begins or ends with this text.
 
-use super::equals::one_text;
+use super::equals::{ONE_TEXT, one_text};
 use crate::domain::{Score, TextRelation};
 use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
@@ -11,41 +11,31 @@ use crate::scoring::quote::quote;
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     name: "starts_with",
     summary: "the answer begins with this text",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
-                `equals`",
-    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"starts_with": {"value": "dear", "ignore_case": true}}"#,
     passes: Sample::Text("Dear Ann,"),
     fails: Sample::Text("Hello Ann,"),
     refused: r#"{"starts_with": " "}"#,
-    cost: "linear in the answer",
-    takes_text: true,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Affix { end: End::Start, value, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::StartsWith, "value"),
-    ..MatcherDef::DEFAULT
+    ..ONE_TEXT
 };
 
 pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     name: "ends_with",
     summary: "the answer ends with this text; white space at the end counts, unless `normalize` is true",
-    arguments: "\"text\", or {value, ignore_case: false, normalize: false, white_space: keep, unicode: as_is}, as for \
-                `equals`",
-    schema: r##"{"$ref": "#/$defs/one_text"}"##,
     example: r#"{"ends_with": {"value": "regards.", "normalize": true}}"#,
     passes: Sample::Text("With kind regards.\n"),
     fails: Sample::Text("With kind regards, Ann"),
     refused: r#"{"ends_with": ["regards."]}"#,
-    cost: "linear in the answer",
-    takes_text: true,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
         Ok(Box::new(Affix { end: End::End, value, folding }))
     },
     constraint: |args| constraint::text(args, TextRelation::EndsWith, "value"),
-    ..MatcherDef::DEFAULT
+    ..ONE_TEXT
 };
 
 #[derive(Debug)]

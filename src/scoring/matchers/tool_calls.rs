@@ -6,7 +6,7 @@
 //! otherwise a maximum matching.
 
 use crate::domain::{ArgProblem, Score, Step, ToolCall};
-use crate::scoring::arguments::{Fields, Read, choice, inside, needle, not_a, number, wrong};
+use crate::scoring::arguments::{Fields, Read, choice, each, inside, needle, not_a, share, wrong};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Reads, Sample};
 use crate::scoring::inner_check::{PartCheck, as_text};
 use crate::scoring::json_compare::{Comparison, Difference, matching};
@@ -111,7 +111,7 @@ fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &["mode", "calls", "min_f1"], "a map {mode, calls, min_f1}")?;
     let mode = fields.optional("mode", |value| choice(value, &MODES)).unwrap_or(Mode::Exact);
-    let min_f1 = fields.optional("min_f1", least_f1);
+    let min_f1 = fields.optional("min_f1", |value| share(value, "an F1"));
     if mode == Mode::None {
         for key in ["calls", "min_f1"] {
             if fields.has(key) {
@@ -122,9 +122,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
                 );
             }
         }
-        return fields
-            .finish(Some(()))
-            .map(|()| -> Box<dyn Matcher> { Box::new(ToolCalls { mode, calls: Vec::new(), min_f1: None }) });
+        return Ok(Box::new(fields.finish(Some(ToolCalls { mode, calls: Vec::new(), min_f1: None }))?));
     }
     if mode == Mode::Subset && min_f1.is_some() {
         fields.refuse(
@@ -136,15 +134,6 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let calls = fields.required("calls", "the calls that are expected", |value| calls(value, ctx));
     let calls = fields.finish(calls)?;
     Ok(Box::new(ToolCalls { mode, calls, min_f1 }))
-}
-
-fn least_f1(value: &Value) -> Read<f64> {
-    let min = number(value)?;
-    if min <= 0.0 || min > 1.0 {
-        let problem = ArgProblem::new(format!("{value} is not an F1 that can decide"));
-        return wrong(problem.expected("more than 0 and at most 1, like 0.8"));
-    }
-    Ok(min)
 }
 
 fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<Expected>> {
@@ -159,22 +148,11 @@ fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<Expected>> {
                 .hint("for an answer without calls, write `mode: none`"),
         );
     }
-    let mut problems = Vec::new();
-    let mut calls = Vec::with_capacity(list.len());
-    for (i, written) in list.iter().enumerate() {
-        match call(written, ctx) {
-            Ok(call) => calls.push(call),
-            Err(wrong) => problems.extend(inside(wrong, &Step::Index(i))),
-        }
-    }
-    if problems.is_empty() { Ok(calls) } else { Err(problems) }
+    each(list, |written| call(written, ctx))
 }
 
 fn call(value: &Value, ctx: &Compile<'_>) -> Read<Expected> {
-    let Some(map) = value.as_object() else {
-        return wrong(not_a("a map {name, args, extra_args}", value));
-    };
-    let mut fields = Fields::new(map, &["name", "args", "extra_args"]);
+    let mut fields = Fields::of(value, &["name", "args", "extra_args"], "a map {name, args, extra_args}")?;
     let name = fields.required("name", "the name of a function", needle);
     let args = fields.optional("args", |value| arguments(value, ctx));
     let extra_args = fields.optional("extra_args", |value| choice(value, &[("refuse", false), ("allow", true)]));

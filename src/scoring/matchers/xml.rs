@@ -2,7 +2,7 @@
 
 use super::json_path::ValueScores;
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, not_a, wrong};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, wrong};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::PartCheck;
@@ -73,23 +73,12 @@ struct Path {
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let map = match args {
-        Value::Object(map) => map,
-        Value::Bool(true) => {
-            return Ok(Box::new(Xml { fenced: true, root: None, path: None, count: None, check: None }));
-        }
-        Value::Bool(false) => {
-            return wrong(
-                ArgProblem::new("`xml: false` says nothing")
-                    .expected("true, or a map {root, path, count, check, fenced}")
-                    .hint("for an answer that must not be XML, write `not: {xml: true}`"),
-            );
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {root, path, count, check, fenced}", args));
-        }
-    };
-    let mut fields = Fields::new(map, &["root", "path", "count", "check", "fenced"]);
+    let mut fields = Fields::of_map_or_true(
+        args,
+        &["root", "path", "count", "check", "fenced"],
+        "xml",
+        "a map {root, path, count, check, fenced}",
+    )?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let root = fields.optional("root", name);
     let path = fields.optional("path", path);
@@ -327,7 +316,7 @@ mod tests {
         ]), @r#"
         /xml xml: `xml: false` says nothing
           expected: true, or a map {root, path, count, check, fenced}
-          help: for an answer that must not be XML, write `not: {xml: true}`
+          help: for the opposite, write `not: {xml: true}`
         /xml xml: a text stands here
           expected: true, or a map {root, path, count, check, fenced}
         /xml/root xml: "a b" is not the name of an element

@@ -3,7 +3,7 @@
 use super::json_path::{KEYS, Selected};
 use super::json_schema::{JsonSchema, inline_schema, schema};
 use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, flag, inside, not_a, wrong};
+use crate::scoring::arguments::{Fields, flag, inside};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::command::Commands;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
@@ -58,24 +58,9 @@ fn inline(args: &mut Value, files: &ProjectFiles, _: &Commands) -> Result<(), Ve
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let map = match args {
-        Value::Object(map) => map,
-        Value::Bool(true) => {
-            return Ok(Box::new(Yaml { fenced: true, schema: None, selected: None }));
-        }
-        Value::Bool(false) => {
-            return wrong(
-                ArgProblem::new("`yaml: false` says nothing")
-                    .expected("true, or a map {schema, path, check, equals, count, fenced}")
-                    .hint("for an answer that must not be YAML, write `not: {yaml: true}`"),
-            );
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("true, or a map {schema, path, check, equals, count, fenced}", args));
-        }
-    };
     let known: Vec<&str> = KEYS.into_iter().chain(["schema", "fenced"]).collect();
-    let mut fields = Fields::new(map, &known);
+    let mut fields =
+        Fields::of_map_or_true(args, &known, "yaml", "a map {schema, path, check, equals, count, fenced}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let schema = fields.optional("schema", |value| schema(value, ctx));
     let selected = if KEYS.iter().any(|key| fields.has(key)) { Selected::read(&mut fields, ctx) } else { None };
@@ -215,7 +200,7 @@ mod tests {
         ]), @r#"
         /yaml yaml: `yaml: false` says nothing
           expected: true, or a map {schema, path, check, equals, count, fenced}
-          help: for an answer that must not be YAML, write `not: {yaml: true}`
+          help: for the opposite, write `not: {yaml: true}`
         /yaml yaml: `path` is missing
           expected: a JSONPath like $.items[*].name
         /yaml/schema/typ yaml: the schema has an unknown keyword `typ`

@@ -14,7 +14,6 @@ use std::path::Path;
 /// Bytes of each of a model's files.
 const LARGEST_FILE: u64 = 1 << 30;
 
-/// A model, read.
 pub struct StaticModel {
     model: Model,
     digest: [u8; 32],
@@ -37,22 +36,21 @@ impl StaticModel {
         let model = read("model.safetensors")?;
         let config = read("config.json")?;
         let digest = digest([tokenizer.as_slice(), &model, &config]);
+        let no_model = |message: String| {
+            Problem::new(format!("{} holds no static model: {message}", folder.display()))
+                .expected("a folder that model2vec has saved a model to")
+        };
         if let Some(message) = too_short(&tokenizer, &model) {
-            return Err(Problem::new(format!("{} holds no static model: {message}", folder.display()))
-                .expected("a folder that model2vec has saved a model to"));
+            return Err(no_model(message));
         }
         // The crate indexes by what the files say; what is wrong in them must not end the run.
         let model = catch_unwind(|| Model::from_bytes(&tokenizer, &model, &config, None))
             .map_err(|_| "its files contradict each other".to_owned())
             .and_then(|model| model.map_err(|error| format!("{error:#}")))
-            .map_err(|message| {
-                Problem::new(format!("{} holds no static model: {message}", folder.display()))
-                    .expected("a folder that model2vec has saved a model to")
-            })?;
+            .map_err(no_model)?;
         Ok(StaticModel { model, digest })
     }
 
-    /// Digest of its files.
     pub fn digest(&self) -> [u8; 32] {
         self.digest
     }

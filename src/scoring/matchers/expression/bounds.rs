@@ -179,7 +179,7 @@ fn is_path(expression: &IdedExpr) -> bool {
 }
 
 /// The expressions within an expression.
-fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
+pub(super) fn parts(expression: &IdedExpr) -> Vec<&IdedExpr> {
     match &expression.expr {
         Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => Vec::new(),
         Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),

@@ -1,8 +1,8 @@
 //! Parses, checks and evaluates expressions, within the bounds of `bounds.rs`.
 
-use super::bounds::{MOST_STEPS, Size, depth, steps};
-use crate::domain::{ArgProblem, Score, nearest};
-use crate::scoring::arguments::{Fields, Read, needle, not_a, number, wrong};
+use super::bounds::{MOST_STEPS, Size, depth, parts, steps};
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Fields, Read, needle, not_a, share, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::command::{AnswerView, CaseView};
 use crate::scoring::definition::Compile;
@@ -74,7 +74,7 @@ pub(super) fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>,
     let (expression, min) = match args {
         Value::Object(map) => {
             let mut fields = Fields::new(map, &["expr", "min"]);
-            let min = fields.optional("min", share);
+            let min = fields.optional("min", |value| share(value, "a score"));
             let expression = fields.required("expr", "an expression", expression);
             (fields.finish(expression)?, min)
         }
@@ -84,14 +84,6 @@ pub(super) fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>,
         }
     };
     Ok(Box::new(Cel { expression, min }))
-}
-
-fn share(value: &Value) -> Read<f64> {
-    let min = number(value)?;
-    if min > 0.0 && min <= 1.0 {
-        return Ok(min);
-    }
-    wrong(ArgProblem::new(format!("{value} is not a share")).expected("a number above 0, up to 1"))
 }
 
 fn expression(value: &Value) -> Read<Arc<Program>> {
@@ -267,9 +259,7 @@ impl Names<'_> {
                 if named && !FUNCTIONS.contains(&call.func_name.as_str()) {
                     self.unknown(expression.id, "function", &call.func_name, &FUNCTIONS);
                 }
-                for part in call.target.as_deref().into_iter().chain(&call.args) {
-                    self.look(part, variables);
-                }
+                parts(expression).into_iter().for_each(|part| self.look(part, variables));
             }
             Expr::Comprehension(looping) => {
                 self.look(&looping.iter_range, variables);
@@ -282,18 +272,8 @@ impl Names<'_> {
                 }
                 variables.truncate(outer);
             }
-            Expr::List(list) => list.elements.iter().for_each(|part| self.look(part, variables)),
-            Expr::Select(select) => self.look(&select.operand, variables),
-            Expr::Map(map) => {
-                for entry in &map.entries {
-                    match &entry.expr {
-                        EntryExpr::StructField(field) => self.look(&field.value, variables),
-                        EntryExpr::MapEntry(entry) => {
-                            self.look(&entry.key, variables);
-                            self.look(&entry.value, variables);
-                        }
-                    }
-                }
+            Expr::List(_) | Expr::Select(_) | Expr::Map(_) => {
+                parts(expression).into_iter().for_each(|part| self.look(part, variables));
             }
             Expr::Struct(structure) => self.unknown(expression.id, "type", &structure.type_name, &TYPES),
             Expr::Literal(_) => {}
@@ -321,10 +301,7 @@ impl Names<'_> {
             .map_or_else(String::new, |(start, _)| format!(" (at character {})", start.saturating_add(1)));
         let problem = ArgProblem::new(format!("unknown {kind} `{}`{at}", bounded(name, 40)));
         let problem = problem.expected(format!("one of {}", known.join(", ")));
-        self.problems.push(match nearest(name, known.iter().copied()) {
-            Some(near) => problem.hint(format!("did you mean `{near}`?")),
-            None => problem,
-        });
+        self.problems.push(problem.did_you_mean(name, known.iter().copied()));
     }
 }
 
@@ -593,8 +570,8 @@ mod tests {
           expected: a text with at least one visible character
         /cel cel: a number stands here
           expected: an expression, or a map {expr, min}
-        /cel/min cel: 0 is not a share
-          expected: a number above 0, up to 1
+        /cel/min cel: 0 is not a score that can decide
+          expected: more than 0 and at most 1, like 0.8
         /cel cel: `expr` is missing
           expected: an expression
         /cel cel: the expression is too long
