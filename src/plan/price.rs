@@ -190,10 +190,7 @@ const TABLE: &[Row] = &[
 pub const LONG: u64 = 200_000;
 
 fn from(row: &Row) -> Option<Date> {
-    day(row.from)
-}
-
-fn day((year, month, day): (i32, u8, u8)) -> Option<Date> {
+    let (year, month, day) = row.from;
     Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()
 }
 

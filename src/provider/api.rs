@@ -28,9 +28,6 @@ pub trait Provider: Send + Sync + 'static {
     }
 
     /// Signs in where the first request could not leave otherwise.
-    ///
-    /// # Errors
-    /// Nobody can sign in.
     fn sign_in(&self) -> impl Future<Output = Result<(), Problem>> + Send {
         async { Ok(()) }
     }

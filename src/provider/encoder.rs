@@ -20,9 +20,6 @@ pub trait RequestEncoder: Debug + Send + Sync {
     fn body(&self, request: &Request) -> Vec<u8>;
 
     /// The URL of a request to a model, for people to look at.
-    ///
-    /// # Errors
-    /// The base URL or the model is wrong.
     fn url(&self, model: &str) -> Result<String, Problem>;
 
     /// Why a text can't name a model, in a sentence.

@@ -64,9 +64,6 @@ impl Http {
     }
 
     /// Sends a request, once, and waits no longer than until a response begins.
-    ///
-    /// # Errors
-    /// No response came.
     pub(super) async fn open(&self, request: Request) -> Result<Incoming, ProviderError> {
         let started = Instant::now();
         let response = self.client.execute(request).await.map_err(unsent)?;
@@ -107,17 +104,11 @@ impl Incoming {
     }
 
     /// The next piece of a body that is read line by line and so may be of any size; not masked, `None` at its end.
-    ///
-    /// # Errors
-    /// The body broke off.
     pub(super) async fn piece_of_many(&mut self) -> Result<Option<Bytes>, ProviderError> {
         self.response.chunk().await.map_err(cut_off)
     }
 
     /// The next piece of the body, as it comes and not masked; `None` at its end.
-    ///
-    /// # Errors
-    /// The body broke off, or is too large.
     pub(super) async fn piece(&mut self) -> Result<Option<Bytes>, ProviderError> {
         let piece = self.response.chunk().await.map_err(cut_off)?;
         self.size += piece.as_ref().map_or(0, Bytes::len);

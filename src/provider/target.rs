@@ -48,9 +48,6 @@ impl Target {
     }
 
     /// Makes sure that the first request can leave.
-    ///
-    /// # Errors
-    /// Nobody can sign in at the service.
     pub async fn sign_in(&self) -> Result<(), Problem> {
         self.provider.sign_in().await
     }

@@ -1,6 +1,6 @@
 //! What a run has sent and spent, and whether it may send more.
 
-use super::{Limits, Spend};
+use super::{Limits, RunSummary, Spend, StopReason};
 use crate::domain::Usage;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -17,25 +17,18 @@ pub(super) struct Budget {
 
 /// What is known so far.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Totals {
+struct Totals {
     /// Requests sent.
-    pub(super) requests: u64,
+    requests: u64,
     /// Of these, repeated attempts.
-    pub(super) retries: u64,
+    retries: u64,
     /// Tokens of the answers, input and output.
-    pub(super) tokens: u64,
+    tokens: u64,
     cost_usd: f64,
     /// Tokens and dollars that what is submitted may still use.
     reserved: (u64, f64),
     /// A model whose answers have no known price.
     unpriced: Option<String>,
-}
-
-impl Totals {
-    /// What the answers cost; `None` when the price of one of them is not known.
-    pub(super) fn cost_usd(&self) -> Option<f64> {
-        self.unpriced.is_none().then_some(self.cost_usd)
-    }
 }
 
 impl Budget {
@@ -106,9 +99,8 @@ impl Budget {
                 let before = self.taken.cost_usd + spent.cost_usd;
                 if before + reserved_usd + cost > max {
                     return Err(format!(
-                        "${:.4} of at most ${max} are spent, ${reserved_usd:.4} more may be by what is submitted, and the \
-                         next answer may cost ${cost:.4}",
-                        before
+                        "${before:.4} of at most ${max} are spent, ${reserved_usd:.4} more may be by what is submitted, and \
+                         the next answer may cost ${cost:.4}"
                     ));
                 }
             }
@@ -153,9 +145,10 @@ impl Budget {
         self.taken.tokens.saturating_add(spent.tokens)
     }
 
-    /// What this run has spent so far.
-    pub(super) fn so_far(&self) -> Totals {
-        self.spent().clone()
+    /// How a run ended, with what it has spent.
+    pub(super) fn summary(&self, ended: StopReason) -> RunSummary {
+        let Totals { requests, retries, tokens, cost_usd, unpriced, .. } = self.spent().clone();
+        RunSummary { ended, requests, retries, tokens, cost_usd: unpriced.is_none().then_some(cost_usd) }
     }
 
     fn spent(&self) -> MutexGuard<'_, Totals> {
@@ -202,7 +195,7 @@ mod tests {
         assert_eq!(refusal(spent, 0.01).0, 0);
         let over = Budget::new(&limits(&|limits| limits.max_requests = Some(3)));
         assert!(over.is_out_of_requests());
-        assert_eq!(over.so_far().requests, 0, "what this run has spent");
+        assert_eq!(over.summary(StopReason::Complete).requests, 0, "what this run has spent");
     }
 
     #[test]

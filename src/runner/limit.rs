@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-/// Lets requests go.
+/// Rate limiter shared by all workers of one service and model.
 ///
 /// Waiting is an instant that only moves forward: a success never brings it back, so a delay that concerns all requests
 /// holds for all of them. What is not given is learnt, see [`Pace`].
@@ -42,7 +42,7 @@ impl Rate {
         by_requests.max(by_tokens).unwrap_or_default()
     }
 
-    /// The time that so many tokens take.
+    /// Delay that spends `tokens` at this rate.
     fn of_tokens(tpm: NonZeroU32, tokens: u64) -> Duration {
         // An absurd count of tokens must not overflow; a day is long enough for any.
         let seconds = (60.0 * tokens as f64 / f64::from(tpm.get())).min(86_400.0);
@@ -59,8 +59,8 @@ struct State {
     /// Requests that have passed and not come back.
     in_flight: usize,
     pace: Pace,
-    /// What [`Limiter::news`] said last.
-    told: PaceUpdate,
+    /// What [`Limiter::update`] reported last.
+    reported: PaceUpdate,
 }
 
 impl State {
@@ -85,9 +85,9 @@ pub(super) struct PaceUpdate {
 enum Admission {
     /// It has a slot, which may lie ahead.
     Slot(Instant),
-    /// Ask again then.
+    /// Retry at this instant.
     At(Instant),
-    /// Ask again when a request has come back.
+    /// Retry when a request has come back.
     WhenFreed,
 }
 
@@ -143,8 +143,10 @@ impl Pass<'_> {
 }
 
 impl Drop for Pass<'_> {
+    /// Gives the place back. Whoever waits for one hears of it, also when the pace has risen to the most meanwhile.
     fn drop(&mut self) {
-        self.limiter.leave();
+        self.limiter.state().in_flight -= 1;
+        self.limiter.freed.notify_one();
     }
 }
 
@@ -158,7 +160,7 @@ impl Limiter {
                 next_slot: None,
                 in_flight: 0,
                 pace: Pace::new(concurrency, rate.rpm.is_some(), rate.tpm.is_some()),
-                told: PaceUpdate::default(),
+                reported: PaceUpdate::default(),
             }),
             freed: Notify::new(),
         }
@@ -192,12 +194,12 @@ impl Limiter {
         }
     }
 
-    /// What has been learnt, if that is other than what this said last.
-    pub(super) fn news(&self) -> Option<PaceUpdate> {
+    /// What has been learnt, if that is other than what this reported last.
+    pub(super) fn update(&self) -> Option<PaceUpdate> {
         let mut state = self.state();
         let (rpm, tpm) = state.pace.learnt(Instant::now());
         let learnt = PaceUpdate { at_once: state.pace.is_lowered().then(|| state.pace.at_once()), rpm, tpm };
-        (learnt != std::mem::replace(&mut state.told, learnt)).then_some(learnt)
+        (learnt != std::mem::replace(&mut state.reported, learnt)).then_some(learnt)
     }
 
     /// Takes a place among those in flight and the next slot out of the rate, if both are there.
@@ -218,12 +220,6 @@ impl Limiter {
         let slot = state.next_slot.map_or(now, |slot| slot.max(now));
         state.next_slot = slot.checked_add(self.rate.space(tokens));
         Admission::Slot(slot)
-    }
-
-    /// Gives a place back. Whoever waits for one hears of it, also when the pace has risen to the most meanwhile.
-    fn leave(&self) {
-        self.state().in_flight -= 1;
-        self.freed.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -249,10 +245,8 @@ impl Limiters {
     /// The limiter of a model at a service.
     pub(super) fn of(&self, lane: Lane, model: &str) -> Arc<Limiter> {
         let mut by_model = self.by_model.lock().unwrap_or_else(PoisonError::into_inner);
-        let limiter = by_model
-            .entry((lane, model.to_owned()))
-            .or_insert_with(|| Arc::new(Limiter::new(self.rate, self.concurrency)));
-        Arc::clone(limiter)
+        let limiter = by_model.entry((lane, model.to_owned()));
+        Arc::clone(limiter.or_insert_with(|| Arc::new(Limiter::new(self.rate, self.concurrency))))
     }
 }
 
@@ -372,11 +366,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_lowered_pace_lets_fewer_go_at_once_and_says_so_once() {
         let limiter = Arc::new(Limiter::new(Rate::default(), 8));
-        assert_eq!(limiter.news(), None);
+        assert_eq!(limiter.update(), None);
         refuse(&limiter, 1, Reach::Requests);
         let held: Vec<Pass<'_>> = vec![limiter.pass(1).await, limiter.pass(1).await, limiter.pass(1).await];
-        assert_eq!(limiter.news(), Some(PaceUpdate { at_once: Some(4), ..PaceUpdate::default() }));
-        assert_eq!(limiter.news(), None);
+        assert_eq!(limiter.update(), Some(PaceUpdate { at_once: Some(4), ..PaceUpdate::default() }));
+        assert_eq!(limiter.update(), None);
         let last = limiter.pass(1).await;
         let start = Instant::now();
         let fifth = tokio::time::timeout(Duration::from_secs(5), limiter.pass(1)).await;

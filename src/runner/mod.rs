@@ -25,7 +25,7 @@ mod worker;
 pub use batch::{BatchRun, Expect};
 pub use retry::RetryPolicy;
 
-use crate::domain::{AnswerSink, Failure, Job, Progress, Usage};
+use crate::domain::{Answer, AnswerSink, Event, Failure, Job, Progress, Usage};
 use crate::provider::Provider;
 use std::sync::Arc;
 use std::time::Duration;
@@ -182,6 +182,14 @@ pub async fn run<T: Provider, K: AnswerSink>(
         }
     }
     shared.end()
+}
+
+/// What is told of a job that has ended; `price` counts and prices its answer.
+fn settled(result: &Result<Answer, Failure>, price: impl FnOnce(&Answer) -> Option<f64>) -> Event {
+    match result {
+        Ok(answer) => Event::Answered { cost_usd: price(answer) },
+        Err(failure) => Event::Failed { code: failure.code.clone(), message: failure.message.clone() },
+    }
 }
 
 /// Why a run ended, for people.

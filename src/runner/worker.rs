@@ -4,7 +4,7 @@ use super::budget::Budget;
 use super::conversation;
 use super::limit::{Limiter, Limiters, PaceUpdate, Pass, Rate};
 use super::reset;
-use super::{Limits, Price, RunSummary, StopReason, describe};
+use super::{Limits, Price, RunSummary, StopReason, describe, settled};
 use crate::domain::{Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, Progress, RequestMeta, Source};
 use crate::provider::{Provider, ProviderError, Retry};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -122,18 +122,8 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
     /// How the run ended; call it when all workers are done.
     pub(super) fn end(&self) -> RunSummary {
         let reason = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let spent = self.budget.so_far();
-        RunSummary {
-            ended: if self.interrupted.load(Ordering::Relaxed) {
-                StopReason::Interrupted
-            } else {
-                reason.unwrap_or(StopReason::Complete)
-            },
-            requests: spent.requests,
-            retries: spent.retries,
-            tokens: spent.tokens,
-            cost_usd: spent.cost_usd(),
-        }
+        let interrupted = self.interrupted.load(Ordering::Relaxed).then_some(StopReason::Interrupted);
+        self.budget.summary(interrupted.or(reason).unwrap_or(StopReason::Complete))
     }
 
     async fn next(&self) -> Option<Job> {
@@ -150,7 +140,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
 
     /// Asks until there is an answer, or no reason to ask again.
     async fn ask(&self, job: &Job, effort: &mut Effort) -> JobEnd {
-        let taken = Instant::now();
+        let started = Instant::now();
         if self.source != Source::Live {
             return self.look_up(job).await;
         }
@@ -169,11 +159,11 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
                 return given_up(failed);
             }
             effort.attempts += 1;
-            effort.waited = Some(taken.elapsed());
+            effort.waited = Some(started.elapsed());
             let error = match self.attempt(job).await {
                 Some(Ok(answer)) => {
                     pass.answered(answer.usage.prompt);
-                    self.tell_pace(&limiter);
+                    self.report_pace(&limiter);
                     return JobEnd::Arrived(Ok(answer));
                 }
                 Some(Err(error)) => error,
@@ -181,7 +171,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             };
             let next = self.next_step(error, &pass);
             drop(pass);
-            self.tell_pace(&limiter);
+            self.report_pace(&limiter);
             let (error, told) = match next {
                 Next::Again(error, told) => (error, told),
                 Next::AtOnce(failure) => {
@@ -251,9 +241,9 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         }
     }
 
-    /// Tells what the limiter has learnt, when that has changed.
-    fn tell_pace(&self, limiter: &Limiter) {
-        if let Some(PaceUpdate { at_once, rpm, tpm }) = limiter.news() {
+    /// Reports what the limiter has learnt, when that has changed.
+    fn report_pace(&self, limiter: &Limiter) {
+        if let Some(PaceUpdate { at_once, rpm, tpm }) = limiter.update() {
             self.progress.on(&Event::Paced { at_once, rpm, tpm });
         }
     }
@@ -261,10 +251,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
     /// Prices an arrival, keeps it, and tells of it.
     async fn settle(&self, job: Job, result: Result<Answer, Failure>, effort: Effort) {
         let Effort { attempts, waited } = effort;
-        let event = match &result {
-            Ok(answer) => Event::Answered { cost_usd: self.cost(&job, answer) },
-            Err(failure) => Event::Failed { code: failure.code.clone(), message: failure.message.clone() },
-        };
+        let event = settled(&result, |answer| self.cost(&job, answer));
         self.watch_for_outage(result.as_ref().err());
         let kept = self.keep.keep(JobResult {
             asked: RequestMeta::from(&job),
@@ -298,14 +285,8 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
 
     /// Stops the run when one job after the other fails for reasons that lie with the service or the way to it.
     fn watch_for_outage(&self, failure: Option<&Failure>) {
-        let Some(failure) = failure.filter(|failure| match failure.kind {
-            FailureKind::Transport | FailureKind::RateLimit => true,
-            FailureKind::Quota
-            | FailureKind::Auth
-            | FailureKind::Request
-            | FailureKind::Missing
-            | FailureKind::Matcher => false,
-        }) else {
+        let outage = |failure: &&Failure| matches!(failure.kind, FailureKind::Transport | FailureKind::RateLimit);
+        let Some(failure) = failure.filter(outage) else {
             self.failures_in_a_row.store(0, Ordering::Relaxed);
             return;
         };

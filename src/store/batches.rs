@@ -1,6 +1,6 @@
 //! Which batch jobs wait at the service. A job is noted before it is created and forgotten when all its answers are kept.
 
-use super::{OpenRun, RunId, Store, StoreError, now, open};
+use super::{OpenRun, RunId, Store, StoreError, count, now, open};
 use crate::domain::{BatchLedger, OpenBatch};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -54,17 +54,11 @@ impl WaitingBatch {
 
 impl Store {
     /// The batch jobs of a run.
-    ///
-    /// # Errors
-    /// The store can't be opened a second time.
     pub fn batches(&self, run: RunId) -> Result<Batches, StoreError> {
         Ok(Batches { connection: Mutex::new(open::connect(&self.path)?), run })
     }
 
     /// All batch jobs that have not ended, of all runs, oldest first.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn waiting_batches(&self) -> Result<Vec<WaitingBatch>, StoreError> {
         self.rows(
             "list batch jobs",
@@ -81,7 +75,7 @@ impl Store {
                     target: row.get(4)?,
                     created_at: row.get(5)?,
                     file: row.get(6)?,
-                    answers: row.get::<_, i64>(7)?.unsigned_abs(),
+                    answers: count(row, 7)?,
                 })
             },
         )
@@ -114,9 +108,6 @@ impl Store {
     }
 
     /// The run of this plan that another process works on and that may have batch jobs, if there is one.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn batches_in_use(&self, plan: &[u8; 32]) -> Result<Option<RunInUse>, StoreError> {
         let runs: Vec<i64> = self.rows(
             "look for runs in progress",
@@ -133,17 +124,11 @@ impl Store {
     }
 
     /// Whether another process works on the run of a batch job.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn is_in_use(&self, batch: &WaitingBatch) -> Result<bool, StoreError> {
         Ok(self.lock(RunId(batch.run), 0)?.is_none())
     }
 
     /// Forgets a batch job.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn forget_batch(&self, id: i64) -> Result<(), StoreError> {
         forget(&self.connection, id, None).map_err(|error| self.failed("forget a batch job", error))
     }
@@ -181,8 +166,7 @@ impl Batches {
         let mut batches = batches.collect::<rusqlite::Result<Vec<OpenBatch>>>()?;
         let mut statement = connection.prepare("SELECT seq, key FROM batch_items WHERE batch = ?1 ORDER BY seq")?;
         for batch in &mut batches {
-            let items =
-                statement.query_map([batch.id], |row| Ok((row.get::<_, i64>(0)?.unsigned_abs(), row.get(1)?)))?;
+            let items = statement.query_map([batch.id], |row| Ok((count(row, 0)?, row.get(1)?)))?;
             batch.items = items.collect::<rusqlite::Result<_>>()?;
         }
         Ok(batches)

@@ -1,7 +1,7 @@
 //! What runs were and what they came to, for lists and comparisons, and for what the next versions of a gate may ask.
 
 use super::writer::json;
-use super::{Json, RunId, Store, StoreError};
+use super::{Json, RunId, Store, StoreError, count};
 use crate::domain::{RunConclusion, RunFacts, RunRecord};
 use rusqlite::params;
 
@@ -11,9 +11,6 @@ pub struct Subject(pub [u8; 32]);
 
 impl Store {
     /// Notes what a run is, of which nothing is decided yet; a resumed run is described anew.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn describe(
         &self,
         run: RunId,
@@ -31,26 +28,17 @@ impl Store {
     }
 
     /// Notes what a run came to. Only now are its outcomes all there.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn conclude(&self, run: RunId, concluded: &RunConclusion) -> Result<(), StoreError> {
         let text = json(concluded).map_err(|error| self.failed("conclude a run", error))?;
         self.execute("conclude a run", "UPDATE facts SET concluded = ?2 WHERE run = ?1", params![run.0, text])
     }
 
     /// The newest runs, at most `most`, newest first.
-    ///
-    /// # Errors
-    /// The store can't be read, or holds something this version can't read.
     pub fn history(&self, most: u32) -> Result<Vec<RunRecord>, StoreError> {
         self.run_records("?1", params![true, most])
     }
 
     /// What is remembered of the run with this number.
-    ///
-    /// # Errors
-    /// As [`Store::history`].
     pub fn recall(&self, number: i64) -> Result<Option<RunRecord>, StoreError> {
         Ok(self.run_records("runs.id = ?1", params![number, 1])?.pop())
     }
@@ -70,13 +58,13 @@ impl Store {
                     candidate: row.get(1)?,
                     baseline: row.get(2)?,
                     target: row.get(3)?,
-                    planned: row.get::<_, i64>(4)?.unsigned_abs(),
+                    planned: count(row, 4)?,
                     started_at: row.get(5)?,
                     ended_at: row.get(6)?,
                     ended: row.get(7)?,
                     facts: row.get::<_, Option<Json<RunFacts>>>(8)?.map(|facts| facts.0),
                     concluded: row.get::<_, Option<Json<RunConclusion>>>(9)?.map(|concluded| concluded.0),
-                    answers: row.get::<_, i64>(10)?.unsigned_abs(),
+                    answers: count(row, 10)?,
                 })
             },
         )

@@ -1,9 +1,9 @@
 //! Which looks were taken at what is tested, and whether two runs go by the same answers.
 
-use super::{RunId, Store, StoreError};
+use super::{RunId, Store, StoreError, by_name};
 use crate::domain::{CiAttempt, Decision, LookRecord};
 use rusqlite::params;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 /// What runs of the same key have in common: `key` leaves earlier looks behind where that was asked for, `same` does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,17 +16,11 @@ pub struct Series {
 
 impl Store {
     /// The looks of a series, by attempt.
-    ///
-    /// # Errors
-    /// The store can't be read, or holds something this version can't read.
     pub fn looks(&self, series: &Series) -> Result<Vec<LookRecord>, StoreError> {
         self.look_records("key = ?1 ORDER BY attempt", series.key)
     }
 
     /// The looks at the same of other series, oldest first.
-    ///
-    /// # Errors
-    /// As [`Store::looks`].
     pub fn looks_left_behind(&self, series: &Series) -> Result<Vec<LookRecord>, StoreError> {
         let mut looks = self.look_records("same = ?1 ORDER BY run, attempt", series.same)?;
         let own: Vec<i64> = self.looks(series)?.iter().map(|look| look.run).collect();
@@ -58,28 +52,15 @@ impl Store {
     }
 
     /// Notes a look, or notes it again with the same answers.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn note_look(&self, series: &Series, look: &LookRecord) -> Result<(), StoreError> {
+        let Series { key, same } = series;
         let LookRecord { run, attempt, attempts, step, repeats, candidates, decision, needed, policy_sha256 } = look;
+        let decision = decision.as_str();
         self.execute(
             "note a look",
             "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![
-                series.key,
-                attempt,
-                series.same,
-                run,
-                attempts,
-                step,
-                repeats,
-                candidates,
-                decision.as_str(),
-                needed,
-                policy_sha256
-            ],
+            params![key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy_sha256],
         )
     }
 
@@ -87,9 +68,6 @@ impl Store {
     /// at least as many repeats; and how many the other one has beyond them, because the first was decided before it asked for
     /// them. An answer that was asked for in vain may have come since. `per_case` are their planned answers to a case;
     /// `planned` those of the first run.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn other_answers(&self, look: (i64, u64), planned: u64, run: RunId, per_case: u64) -> Result<u64, StoreError> {
         let (of, each) = look;
         let count = |from: &str| {
@@ -116,9 +94,6 @@ impl Store {
     }
 
     /// Which attempts of a CI run, up to the one that counts now, are known to the store: their runs began here.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn ci_attempts(&self, ci: &CiAttempt) -> Result<Vec<u32>, StoreError> {
         self.rows(
             "read earlier attempts",
@@ -132,11 +107,7 @@ impl Store {
 
 impl FromSql for Decision {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Decision> {
-        let word = value.as_str()?;
-        [Decision::Promote, Decision::Block, Decision::Inconclusive]
-            .into_iter()
-            .find(|decision| decision.as_str() == word)
-            .ok_or(FromSqlError::InvalidType)
+        by_name(value, [Decision::Promote, Decision::Block, Decision::Inconclusive], Decision::as_str)
     }
 }
 

@@ -8,6 +8,8 @@
 //! - `record.rs` reads and writes answers as they travel between stores.
 //! - `history.rs` remembers what runs were and came to, `outcomes.rs` how each of their answers was judged.
 //!
+//! Every method fails where the file can't be read or written, or holds what this version can't read.
+//!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
 //! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
 
@@ -158,9 +160,6 @@ impl Store {
     }
 
     /// Starts a run.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn begin(&self, planned: &RunPlan) -> Result<OpenRun, StoreError> {
         let RunPlan { plan, candidate, baseline, target, answers } = planned;
         let id = self.row(
@@ -174,21 +173,16 @@ impl Store {
     }
 
     /// Continues the newest run of the same plan, if it is unfinished and no other process works on it.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn resume(&self, plan: &[u8; 32]) -> Result<Option<OpenRun>, StoreError> {
         let run = self.optional_row(
             "look for a run to resume",
             "SELECT id, ended, (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
              FROM runs WHERE plan = ?1 ORDER BY id DESC LIMIT 1",
             [plan],
-            |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?, row.get::<_, i64>(2)?)),
+            |row| Ok((row.get(0)?, row.get::<_, Option<String>>(1)?, count(row, 2)?)),
         )?;
         match run {
-            Some((id, ended, resumed)) if ended.as_deref() != Some("complete") => {
-                self.lock(RunId(id), resumed.unsigned_abs())
-            }
+            Some((id, ended, resumed)) if ended.as_deref() != Some("complete") => self.lock(RunId(id), resumed),
             Some(_) | None => Ok(None),
         }
     }
@@ -201,26 +195,17 @@ impl Store {
     }
 
     /// Notes how a run ended.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn end(&self, run: &OpenRun, ended: RunStatus) -> Result<(), StoreError> {
         let word = match ended {
             RunStatus::Complete => "complete",
             RunStatus::Incomplete => "incomplete",
         };
-        self.execute(
-            "end a run",
-            "UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1",
-            params![run.id.0, word, now()],
-        )
+        let sql = "UPDATE runs SET ended = ?2, ended_at = ?3 WHERE id = ?1";
+        self.execute("end a run", sql, params![run.id.0, word, now()])
     }
 
     /// The newest reusable answer with the identity of a job; one of this store's own before an imported one. An imported
     /// row must also say openly what it answers: case and model of the job.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn cached(&self, job: &Job) -> Result<Option<CachedAnswer>, StoreError> {
         self.optional_row(
             "look up an answer",
@@ -232,17 +217,11 @@ impl Store {
     }
 
     /// The newest answer there is; 0 without any. Answers that come later have greater numbers.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn newest_answer(&self) -> Result<i64, StoreError> {
         self.row("look up the newest answer", "SELECT coalesce(max(id), 0) FROM answers", [], |row| row.get(0))
     }
 
     /// The answer that the run has at this position already, if it came from the target of that identity.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn answered(&self, run: i64, seq: u64, target: &str) -> Result<Option<CachedAnswer>, StoreError> {
         self.optional_row(
             "look up a result",
@@ -255,9 +234,6 @@ impl Store {
 
     /// The results of a run at positions `from..to`, in order; positions without a result are left out. The caller bounds
     /// the memory by the length of the range.
-    ///
-    /// # Errors
-    /// The store can't be read, or holds something this version can't read.
     pub fn results(&self, run: RunId, from: u64, to: u64) -> Result<Vec<StoredResult>, StoreError> {
         self.rows(
             "read results",
@@ -273,7 +249,7 @@ impl Store {
                     None => Err(row.get::<_, Json<Failure>>(3)?.0),
                 };
                 Ok(StoredResult {
-                    seq: row.get::<_, i64>(0)?.unsigned_abs(),
+                    seq: count(row, 0)?,
                     result,
                     source: row.get(1)?,
                     // A cache miss that failed sent nothing.
@@ -288,9 +264,6 @@ impl Store {
 
     /// Mean output tokens, thinking included, of the newest answers that a target's model gave to a prompt of this name, and how
     /// many those are; `None` without any.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn mean_output(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
         let newest = "(SELECT id, candidate, baseline FROM runs
                        WHERE (candidate = ?1 OR baseline = ?1) AND target = ?3 ORDER BY id DESC LIMIT 20) AS newest
@@ -302,16 +275,13 @@ impl Store {
 
     /// Mean output tokens, thinking included, of a judge's newest replies that runs went by, and how many those are; `None`
     /// without any. `prompt` is the name of the judge's prompt.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn mean_reply(&self, prompt: &str, model: &str, target: &str) -> Result<Option<(f64, u64)>, StoreError> {
         let replies = "replies JOIN answers ON answers.id = replies.answer AND replies.prompt = ?1";
         self.mean_tokens(replies, [prompt, model, target])
     }
 
     fn mean_tokens(&self, from: &str, parameters: [&str; 3]) -> Result<Option<(f64, u64)>, StoreError> {
-        let (mean, answers): (Option<f64>, i64) = self.row(
+        let (mean, answers): (Option<f64>, u64) = self.row(
             "look up earlier answers",
             &format!(
                 "SELECT avg(tokens), count(tokens) FROM (
@@ -321,16 +291,13 @@ impl Store {
                    ORDER BY answers.id DESC LIMIT 5000)"
             ),
             parameters,
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, count(row, 1)?)),
         )?;
-        Ok(mean.map(|mean| (mean, answers.unsigned_abs())))
+        Ok(mean.map(|mean| (mean, answers)))
     }
 
     /// Notes which cases of the candidate a run judged and did not pass, each with `fail` or `error`; forgets what was noted
     /// of them before.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn note_not_passed<'a>(
         &self,
         run: RunId,
@@ -357,9 +324,6 @@ impl Store {
 
     /// The cases that did not pass in a run: the one with this number, else the newest of this candidate that was judged.
     /// `None` without such a run.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn not_passed(&self, candidate: &str, number: Option<i64>) -> Result<Option<(i64, Vec<String>)>, StoreError> {
         let run = self.optional_row(
             "look up the cases that failed",
@@ -369,29 +333,18 @@ impl Store {
             |row| row.get(0),
         )?;
         let Some(run) = run else { return Ok(None) };
-        let cases = self.rows(
-            "look up the cases that failed",
-            "SELECT case_id FROM not_passed WHERE run = ?1 ORDER BY case_id",
-            [run],
-            |row| row.get(0),
-        )?;
-        Ok(Some((run, cases)))
+        let sql = "SELECT case_id FROM not_passed WHERE run = ?1 ORDER BY case_id";
+        Ok(Some((run, self.rows("look up the cases that failed", sql, [run], |row| row.get(0))?)))
     }
 
     /// A writer with its own connection and thread. `targets` are the identities of what answers in the baseline and in the
     /// candidate; `reusable` describes all answers of this run.
-    ///
-    /// # Errors
-    /// The store can't be opened a second time.
     pub fn writer(&self, run: RunId, targets: [&str; 2], reusable: bool) -> Result<Writer, StoreError> {
         self.start_writer(Part::Results(run), targets, reusable)
     }
 
     /// A writer of replies of judges, which a run goes by and which are kept for whoever asks the same. `prompt` is the name
     /// of the judge's prompt.
-    ///
-    /// # Errors
-    /// The store can't be opened a second time.
     pub fn replies(&self, run: RunId, prompt: &str, target: &str, reusable: bool) -> Result<Writer, StoreError> {
         self.start_writer(Part::Replies(run, prompt.to_owned()), [target; 2], reusable)
     }
@@ -404,17 +357,13 @@ impl Store {
 
     /// A judge's stored reply to a job, see [`Store::cached`], noted as one that the run goes by; and whether it was imported.
     /// `prompt` is the name of the judge's prompt.
-    ///
-    /// # Errors
-    /// The store can't be read or written, or holds something this version can't read.
     pub fn reply(&self, run: RunId, prompt: &str, job: &Job) -> Result<Option<(Answer, bool)>, StoreError> {
         let Some(cached) = self.cached(job)? else {
             return Ok(None);
         };
-        let (answer, imported): (Json<Answer>, bool) =
-            self.row("read an answer", "SELECT answer, imported FROM answers WHERE id = ?1", [cached.answer], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let sql = "SELECT answer, imported FROM answers WHERE id = ?1";
+        let read = |row: &Row<'_>| Ok((row.get::<_, Json<Answer>>(0)?, row.get(1)?));
+        let (answer, imported) = self.row("read an answer", sql, [cached.answer], read)?;
         self.execute("note a reply", NOTE_REPLY, params![run.0, cached.answer, prompt, job.repeat])?;
         Ok(Some((answer.0, imported)))
     }
@@ -484,22 +433,30 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
     }
 }
 
-fn source_name(source: Source) -> &'static str {
-    match source {
-        Source::Live => "live",
-        Source::Cache => "cache",
-        Source::Recorded => "recorded",
+impl FromSql for Source {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Source> {
+        by_name(value, [Source::Live, Source::Cache, Source::Recorded], Source::as_str)
     }
 }
 
-impl FromSql for Source {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Source> {
-        let name = value.as_str()?;
-        [Source::Live, Source::Cache, Source::Recorded]
-            .into_iter()
-            .find(|source| source_name(*source) == name)
-            .ok_or(FromSqlError::InvalidType)
-    }
+/// The one of `all` whose name a column holds.
+fn by_name<T: Copy, const N: usize>(
+    value: ValueRef<'_>,
+    all: [T; N],
+    name: impl Fn(T) -> &'static str,
+) -> FromSqlResult<T> {
+    let word = value.as_str()?;
+    all.into_iter().find(|one| name(*one) == word).ok_or(FromSqlError::InvalidType)
+}
+
+/// A column that holds no negative number.
+fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(column)?.unsigned_abs())
+}
+
+/// SQLite's integers are signed.
+fn milliseconds(milliseconds: u64) -> i64 {
+    i64::try_from(milliseconds).unwrap_or(i64::MAX)
 }
 
 fn now() -> i64 {

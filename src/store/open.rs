@@ -27,6 +27,10 @@ impl StoreError {
         StoreError { path: path.to_owned(), message: message.into(), hint: None }
     }
 
+    fn with_hint(self, hint: &'static str) -> StoreError {
+        StoreError { hint: Some(hint), ..self }
+    }
+
     pub(super) fn sqlite(path: &Path, doing: &str, error: &rusqlite::Error) -> StoreError {
         let hint = match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
@@ -41,15 +45,11 @@ impl StoreError {
             }
             _ => None,
         };
-        StoreError {
-            path: path.to_owned(),
-            message: if let rusqlite::Error::FromSqlConversionFailure(_, _, cause) = error {
-                format!("can't {doing}: it holds an unreadable value: {cause}")
-            } else {
-                format!("can't {doing}: {error}")
-            },
-            hint,
-        }
+        let cause = match error {
+            rusqlite::Error::FromSqlConversionFailure(_, _, cause) => format!("it holds an unreadable value: {cause}"),
+            error => error.to_string(),
+        };
+        StoreError { hint, ..StoreError::new(path, format!("can't {doing}: {cause}")) }
     }
 
     /// What happened.
@@ -73,10 +73,9 @@ impl std::error::Error for StoreError {}
 
 /// Opens or creates the file.
 pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
-    std::fs::create_dir_all(folder).map_err(|error| StoreError {
-        path: folder.to_owned(),
-        message: format!("the folder can't be created: {error}"),
-        hint: Some("run in a folder you can write to"),
+    std::fs::create_dir_all(folder).map_err(|error| {
+        StoreError::new(folder, format!("the folder can't be created: {error}"))
+            .with_hint("run in a folder you can write to")
     })?;
     let mut connection = connect(path)?;
     let failed = |doing: &str, error| StoreError::sqlite(path, doing, &error);
@@ -107,13 +106,10 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
         }
         (APPLICATION_ID, VERSION) => {}
         (APPLICATION_ID, _) => {
-            return Err(StoreError {
-                path: path.to_owned(),
-                message: format!("its schema has version {version}, this promptgate knows version {VERSION}"),
-                hint: Some(
-                    "use the promptgate that wrote it, or delete .promptgate; it holds only cached answers and old runs",
-                ),
-            });
+            let message = format!("its schema has version {version}, this promptgate knows version {VERSION}");
+            return Err(StoreError::new(path, message).with_hint(
+                "use the promptgate that wrote it, or delete .promptgate; it holds only cached answers and old runs",
+            ));
         }
         _ => return Err(foreign(path)),
     }
@@ -122,11 +118,7 @@ pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError>
 }
 
 fn foreign(path: &Path) -> StoreError {
-    StoreError {
-        path: path.to_owned(),
-        message: "it is a database of another program".to_owned(),
-        hint: Some("move the file away"),
-    }
+    StoreError::new(path, "it is a database of another program").with_hint("move the file away")
 }
 
 /// A connection with our settings.

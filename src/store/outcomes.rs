@@ -5,7 +5,7 @@
 //! always kept.
 
 use super::writer::json;
-use super::{Json, RunId, Store, StoreError, Subject};
+use super::{Json, RunId, Store, StoreError, Subject, count};
 use crate::domain::{Arm, CaseId, CaseOutcomes, Flaky, FlakyCase, OutcomeCode, Reliability, StoredAnswer, StoredCase};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, params};
@@ -70,9 +70,6 @@ struct Pass {
 
 impl Store {
     /// Notes outcomes, in one transaction; those that were noted of the same answers before are replaced.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn note_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> Result<(), StoreError> {
         self.insert_outcomes(run, cases).map_err(|error| self.failed("note outcomes", error))
     }
@@ -115,25 +112,22 @@ impl Store {
     }
 
     /// Forgets the outcomes of runs that are too old to be kept.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn forget_old_outcomes(&self) -> Result<(), StoreError> {
         self.forget_outcomes(RUNS, ANSWERS)
     }
 
     pub(super) fn forget_outcomes(&self, runs: usize, answers: u64) -> Result<(), StoreError> {
         let doing = "forget old outcomes";
-        let sizes: Vec<(i64, i64)> = self.rows(
+        let sizes: Vec<(i64, u64)> = self.rows(
             doing,
             "SELECT run, json_extract(facts, '$.cases') * repeats * (1 + (baseline IS NOT NULL)) FROM facts
              ORDER BY run DESC",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, count(row, 1)?)),
         )?;
         let mut total = 0u64;
         for (index, (run, size)) in sizes.into_iter().enumerate() {
-            total = total.saturating_add(size.unsigned_abs());
+            total = total.saturating_add(size);
             if index > 0 && (index >= runs || total > answers) {
                 return self.execute(doing, "DELETE FROM outcomes WHERE run <= ?1", [run]);
             }
@@ -142,22 +136,12 @@ impl Store {
     }
 
     /// How many cases of a run have an outcome of the candidate.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn cases_remembered(&self, run: i64) -> Result<u64, StoreError> {
-        self.row(
-            "count outcomes",
-            "SELECT count(DISTINCT case_no) FROM outcomes WHERE run = ?1 AND arm = 1",
-            [run],
-            |row| Ok(row.get::<_, i64>(0)?.unsigned_abs()),
-        )
+        let sql = "SELECT count(DISTINCT case_no) FROM outcomes WHERE run = ?1 AND arm = 1";
+        self.row("count outcomes", sql, [run], |row| count(row, 0))
     }
 
     /// How the cases of two runs differ.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn apart(&self, first: i64, second: i64) -> Result<CaseDifferences, StoreError> {
         Ok(CaseDifferences {
             only_first: self.lacking(first, second, false)?,
@@ -168,7 +152,7 @@ impl Store {
 
     /// Cases of `run` that `other` has not, or has with the same id written differently.
     fn lacking(&self, run: i64, other: i64, differently: bool) -> Result<CaseSample, StoreError> {
-        let cases: Vec<(String, i64)> = self.rows(
+        let cases: Vec<(String, u64)> = self.rows(
             "compare the cases of two runs",
             "WITH theirs AS (SELECT DISTINCT case_no FROM outcomes WHERE run = ?2 AND arm = 1)
              SELECT case_id, count(*) OVER () FROM cases
@@ -176,19 +160,16 @@ impl Store {
                AND (case_id IN (SELECT case_id FROM cases WHERE id IN theirs)) = ?3
              ORDER BY case_id LIMIT ?4",
             params![run, other, differently, NAMED],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, count(row, 1)?)),
         )?;
         Ok(CaseSample {
-            count: cases.first().map_or(0, |(_, count)| count.unsigned_abs()),
+            count: cases.first().map_or(0, |(_, count)| *count),
             ids: cases.into_iter().map(|(id, _)| id).collect(),
         })
     }
 
     /// When the first and the last of the candidates' answers of two runs were asked for, in seconds since 1970; `None`
     /// without any answer.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn asked_between(&self, first: i64, second: i64) -> Result<Option<(i64, i64)>, StoreError> {
         self.row(
             "look up when answers were asked for",
@@ -200,9 +181,6 @@ impl Store {
     }
 
     /// Whether models judged answers of a run: it goes by replies that are no vectors.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn judged(&self, run: i64) -> Result<bool, StoreError> {
         self.row(
             "look up who judged a run",
@@ -215,9 +193,6 @@ impl Store {
 
     /// Hands out the candidates' outcomes of two runs, case by case, in an order that depends on the store alone. A case
     /// that one of them lacks has no answers there.
-    ///
-    /// # Errors
-    /// The store can't be read, or holds something this version can't read.
     pub fn side_by_side(
         &self,
         first: i64,
@@ -265,9 +240,6 @@ impl Store {
     /// With `over_runs` off only the run's own answers count. The most flaky first, at most `most`.
     ///
     /// Needs memory for the numbers of all answers of those runs, about 20 bytes each.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn flaky(&self, run: i64, over_runs: bool, most: usize) -> Result<Flaky, StoreError> {
         let mut cases: HashMap<i64, [Reliability; 2]> = HashMap::new();
         for arm in [Arm::Baseline, Arm::Candidate] {
@@ -339,19 +311,13 @@ impl Store {
         most: u32,
         mut each: impl FnMut(Pass),
     ) -> Result<(), StoreError> {
-        self.connection
-            .prepare_cached(
-                "SELECT case_no, mark, score, answer FROM outcomes
-                 WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3 LIMIT ?4",
-            )
-            .and_then(|mut statement| {
-                let mut rows = statement.query(params![run, arm, repeats, most])?;
-                while let Some(row) = rows.next()? {
-                    each(Pass { case: row.get(0)?, passed: row.get(1)?, score: row.get(2)?, answer: row.get(3)? });
-                }
-                Ok(())
-            })
-            .map_err(|error| self.failed(doing, error))
+        let sql = "SELECT case_no, mark, score, answer FROM outcomes
+                   WHERE run = ?1 AND arm = ?2 AND mark <= 1 AND answer IS NOT NULL AND repeat <= ?3 LIMIT ?4";
+        let read = |row: &Row<'_>| {
+            each(Pass { case: row.get(0)?, passed: row.get(1)?, score: row.get(2)?, answer: row.get(3)? });
+            Ok(())
+        };
+        self.rows(doing, sql, params![run, arm, repeats, most], read).map(|_| ())
     }
 
     /// How much the answers of what was tested vary, by the newest decided runs that tested it, at most `most` and at most
@@ -359,9 +325,6 @@ impl Store {
     /// answers beyond a plan none does. `None` where fewer than [`VARIED`] cases have several answers.
     ///
     /// Looks at [`LOOKED_AT`] answers at most, and needs about 20 bytes for each.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn noise(&self, subject: Subject, most: u32, own_scores: bool) -> Result<Option<Noise>, StoreError> {
         let doing = "look how much answers vary";
         let kin: Vec<(i64, i64, u32)> = self.rows(

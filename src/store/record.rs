@@ -5,13 +5,13 @@
 //! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
 
 use super::writer::json;
-use super::{Json, RunId, Store, StoreError, now};
+use super::{Json, RunId, Store, StoreError, by_name, count, milliseconds, now};
 use crate::domain::{Answer, Arm};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension, Transaction, params};
-use serde::{Deserialize, Serialize};
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
-use std::fmt::Write as _;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -24,11 +24,9 @@ const CLOCK: i64 = 86_400;
 /// 2020-01-01: no answer of this tool is older.
 const EARLIEST: i64 = 1_577_836_800;
 
-/// A stored answer on its own.
-#[derive(Clone, Debug, PartialEq)]
+/// A stored answer on its own. Written as a JSON object with its keys in this order.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
-    /// Identity of the answer.
-    pub key: [u8; 32],
     /// The case it answers.
     pub case: String,
     /// The arm it was in.
@@ -41,23 +39,39 @@ pub struct Record {
     pub target: String,
     /// Model asked for.
     pub model: String,
+    /// Identity of the answer.
+    #[serde(serialize_with = "digits")]
+    pub key: [u8; 32],
     /// SHA-256 of the body as it was sent.
+    #[serde(serialize_with = "digits")]
     pub request: [u8; 32],
     /// Attempts it took.
     pub attempts: u32,
     /// Milliseconds waited before the successful one; `None` when it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub waited_ms: Option<u64>,
     /// When it was asked for, in seconds since 1970.
+    #[serde(serialize_with = "stamp")]
     pub created_at: i64,
     /// It is a judge's reply: `case` is always the same and `arm` says nothing, `prompt` is the judge's, and `repeat` which of
     /// several votes on the same it is.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reply: bool,
     /// The answer.
     pub answer: Answer,
 }
 
-/// The row as it is written.
-#[derive(Serialize, Deserialize)]
+fn digits<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&hex(bytes))
+}
+
+fn stamp<S: Serializer>(seconds: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    let time = OffsetDateTime::from_unix_timestamp(*seconds).map_err(S::Error::custom)?;
+    serializer.serialize_str(&time.format(&Rfc3339).map_err(S::Error::custom)?)
+}
+
+/// The row as it is read.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
     case: String,
@@ -69,10 +83,9 @@ struct Row {
     key: String,
     request: String,
     attempts: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     waited_ms: Option<u64>,
     created_at: String,
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default)]
     reply: bool,
     answer: Value,
 }
@@ -82,46 +95,12 @@ impl Record {
     pub const FIELDS: &'static str =
         "case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer";
 
-    /// The row, as a JSON object with its keys in a fixed order.
+    /// The row.
     ///
     /// # Errors
     /// A sentence why it can't be written; a bug.
     pub fn to_json(&self) -> Result<Value, String> {
-        let Record {
-            key,
-            case,
-            arm,
-            prompt,
-            repeat,
-            target,
-            model,
-            request,
-            attempts,
-            waited_ms,
-            created_at,
-            reply,
-            answer,
-        } = self;
-        let created_at = OffsetDateTime::from_unix_timestamp(*created_at)
-            .map_err(|error| error.to_string())?
-            .format(&Rfc3339)
-            .map_err(|error| error.to_string())?;
-        let row = Row {
-            case: case.clone(),
-            arm: *arm,
-            prompt: prompt.clone(),
-            repeat: *repeat,
-            target: target.clone(),
-            model: model.clone(),
-            key: hex(key),
-            request: hex(request),
-            attempts: *attempts,
-            waited_ms: *waited_ms,
-            created_at,
-            reply: *reply,
-            answer: serde_json::to_value(answer).map_err(|error| error.to_string())?,
-        };
-        serde_json::to_value(row).map_err(|error| error.to_string())
+        serde_json::to_value(self).map_err(|error| error.to_string())
     }
 
     /// Reads a row strictly.
@@ -224,11 +203,7 @@ fn plain(error: &serde_json::Error) -> String {
 }
 
 fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut text, byte| {
-        // Writing to a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {
@@ -237,7 +212,7 @@ fn unhex(text: &str) -> Option<[u8; 32]> {
         return None;
     }
     let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
         *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
     }
     Some(bytes)
@@ -289,26 +264,17 @@ pub struct AnswerImport<'a> {
 
 impl Store {
     /// The newest runs, at most `most`.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn runs(&self, most: u32) -> Result<Vec<RunLine>, StoreError> {
         self.run_lines("?1", params![true, most])
     }
 
     /// The newest finished run; of one candidate if it is named.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn newest_finished(&self, candidate: Option<&str>) -> Result<Option<RunLine>, StoreError> {
         let which = "ended IS NOT NULL AND (?1 IS NULL OR candidate = ?1)";
         Ok(self.run_lines(which, params![candidate, 1])?.pop())
     }
 
     /// The run with this number.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub fn run(&self, number: i64) -> Result<Option<RunLine>, StoreError> {
         Ok(self.run_lines("id = ?1", params![number, 1])?.pop())
     }
@@ -330,7 +296,7 @@ impl Store {
                     target: row.get(3)?,
                     started_at: row.get(4)?,
                     finished: row.get(5)?,
-                    answers: row.get::<_, i64>(6)?.unsigned_abs(),
+                    answers: count(row, 6)?,
                 })
             },
         )
@@ -371,9 +337,6 @@ impl Store {
     }
 
     /// Starts an import.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn importing(&self) -> Result<AnswerImport<'_>, StoreError> {
         let transaction =
             self.connection.unchecked_transaction().map_err(|error| self.failed("import answers", error))?;
@@ -401,19 +364,12 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
 
 impl FromSql for Arm {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Arm> {
-        match value.as_str()? {
-            "baseline" => Ok(Arm::Baseline),
-            "candidate" => Ok(Arm::Candidate),
-            _ => Err(FromSqlError::InvalidType),
-        }
+        by_name(value, [Arm::Baseline, Arm::Candidate], Arm::as_str)
     }
 }
 
 impl AnswerImport<'_> {
     /// Adds an answer, unless it is there. An answer of the store's own is neither replaced nor hidden.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn add(&self, record: &Record) -> Result<ImportOutcome, StoreError> {
         self.insert(record).map_err(|error| self.store.failed("import an answer", error))
     }
@@ -451,19 +407,16 @@ impl AnswerImport<'_> {
                 record.target,
                 record.model,
                 record.answer.model_version,
-                i64::try_from(record.answer.latency_ms).unwrap_or(i64::MAX),
+                milliseconds(record.answer.latency_ms),
                 record.attempts,
                 answer,
                 record.created_at,
-                record.waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX)),
+                record.waited_ms.map(milliseconds),
             ])?;
         Ok(ImportOutcome::New)
     }
 
     /// Keeps what was added.
-    ///
-    /// # Errors
-    /// The store can't be written.
     pub fn commit(self) -> Result<(), StoreError> {
         let AnswerImport { store, transaction } = self;
         transaction.commit().map_err(|error| store.failed("import answers", error))

@@ -1,6 +1,6 @@
 //! The one thread that writes: takes arrivals from a bounded queue and commits them in groups.
 
-use super::{CachedAnswer, RunId, now, source_name};
+use super::{CachedAnswer, RunId, milliseconds, now};
 use crate::domain::{AnswerSink, Arm, Job, JobResult, Source};
 use rusqlite::{Connection, TransactionBehavior, params};
 use std::thread::JoinHandle;
@@ -20,7 +20,7 @@ type Acknowledge = Option<oneshot::Sender<Result<(), String>>>;
 /// What arrivals are to their run.
 #[derive(Clone, Debug)]
 pub(super) enum Part {
-    /// RunPlan answers, each at its position.
+    /// Planned answers, each at its position.
     Results(RunId),
     /// Replies of judges, who were asked with the prompt of this name.
     Replies(RunId, String),
@@ -147,21 +147,23 @@ fn commit(
             match order {
                 Order::Reused { seq, arm, repeat, cached } => {
                     let Part::Results(run) = part else { continue };
+                    let (source, arm) = (Source::Cache.as_str(), arm.as_str());
+                    let (failure, waited_ms) = (None::<&str>, None::<i64>);
                     result.execute(params![
                         run.0,
                         *seq as i64,
                         cached.answer,
-                        source_name(Source::Cache),
+                        source,
                         0,
-                        None::<&str>,
-                        arm.as_str(),
+                        failure,
+                        arm,
                         repeat,
-                        None::<i64>
+                        waited_ms
                     ])?;
                 }
                 Order::Arrived(arrival) => {
                     let JobResult { asked, result: outcome, attempts, waited_ms, source } = arrival.as_ref();
-                    let waited_ms = waited_ms.map(|waited_ms| i64::try_from(waited_ms).unwrap_or(i64::MAX));
+                    let waited_ms = waited_ms.map(milliseconds);
                     let (row, failure) = match outcome {
                         Ok(given) => {
                             answer.execute(params![
@@ -171,7 +173,7 @@ fn commit(
                                 targets[usize::from(asked.arm == Arm::Candidate)],
                                 asked.model,
                                 given.model_version,
-                                given.latency_ms as i64,
+                                milliseconds(given.latency_ms),
                                 attempts,
                                 json(given)?,
                                 reusable,
@@ -182,25 +184,18 @@ fn commit(
                         }
                         Err(failure) => (None, Some(json(failure)?)),
                     };
-                    let run = match (part, row) {
-                        (Part::Results(run), _) => run,
+                    match (part, row) {
+                        (Part::Results(run), _) => {
+                            let (seq, source, arm) = (asked.seq as i64, source.as_str(), asked.arm.as_str());
+                            let repeat = asked.repeat;
+                            result
+                                .execute(params![run.0, seq, row, source, attempts, failure, arm, repeat, waited_ms])?;
+                        }
                         (Part::Replies(run, prompt), Some(row)) => {
                             reply.execute(params![run.0, row, prompt, asked.repeat])?;
-                            continue;
                         }
-                        (Part::Replies(..), None) => continue,
-                    };
-                    result.execute(params![
-                        run.0,
-                        asked.seq as i64,
-                        row,
-                        source_name(*source),
-                        attempts,
-                        failure,
-                        asked.arm.as_str(),
-                        asked.repeat,
-                        waited_ms
-                    ])?;
+                        (Part::Replies(..), None) => {}
+                    }
                 }
             }
         }

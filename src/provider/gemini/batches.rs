@@ -342,9 +342,6 @@ impl Gemini {
     }
 
     /// The name of the job with this label, if there is one among the newest.
-    ///
-    /// # Errors
-    /// As any call.
     pub(crate) async fn find_batch(&self, label: &str) -> Result<Option<String>, ProviderError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -384,9 +381,6 @@ impl Gemini {
     }
 
     /// Looks at a job.
-    ///
-    /// # Errors
-    /// As any call.
     pub(crate) async fn look(&self, name: &str) -> Result<BatchStatus, ProviderError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
@@ -394,9 +388,6 @@ impl Gemini {
     }
 
     /// Starts to read the results in a file.
-    ///
-    /// # Errors
-    /// As any call.
     pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, ProviderError> {
         if !is_resource(file, "files/") {
             return Err(ProviderError::bad_body("the file of the results has no name that could be asked for"));
@@ -416,9 +407,6 @@ impl Gemini {
 
     /// Cancels a job, one whose name was lost by its label, and deletes its file. One that has ended well stays as it is:
     /// its answers are paid for. Returns whether there is nothing of it any more.
-    ///
-    /// # Errors
-    /// The service did not take it, or not in time.
     pub async fn cancel(
         &self,
         name: Option<&str>,
@@ -455,9 +443,6 @@ impl Gemini {
     }
 
     /// Deletes an uploaded file.
-    ///
-    /// # Errors
-    /// As any call.
     pub(crate) async fn delete_file(&self, file: &str) -> Result<(), ProviderError> {
         if !is_resource(file, "files/") {
             return Err(ProviderError::bad_body("the file has no name that could be deleted"));
@@ -467,9 +452,6 @@ impl Gemini {
     }
 
     /// Starts an upload of so many bytes of JSON lines. Returns where its pieces go.
-    ///
-    /// # Errors
-    /// As any call.
     pub(crate) async fn begin_upload(&self, label: &str, length: u64) -> Result<Url, ProviderError> {
         let body = json!({"file": {"displayName": label, "mimeType": "application/jsonl"}});
         let mut request = self.post(self.connection.endpoint.upload(), body.to_string());

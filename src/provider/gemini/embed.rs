@@ -20,9 +20,6 @@ pub(crate) struct Embedder {
 
 impl Embedder {
     /// A client; sends nothing yet.
-    ///
-    /// # Errors
-    /// As [`Gemini::new`].
     pub(crate) fn new(settings: &GeminiSettings) -> Result<Embedder, Problem> {
         let Gemini { connection, .. } = Gemini::new(settings)?;
         Ok(Embedder { connection })

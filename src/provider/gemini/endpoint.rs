@@ -60,9 +60,6 @@ impl Endpoint {
     }
 
     /// The URL that generates content with a model: `m`, `models/m`, `tunedModels/m` or `dynamic/m`.
-    ///
-    /// # Errors
-    /// What is wrong with the model's name, in a sentence.
     pub(super) fn generate_content(&self, model: &str, delivery: Delivery) -> Result<Url, String> {
         let (method, query) = delivery.method();
         let mut url = self.method(model, method)?;
@@ -71,17 +68,11 @@ impl Endpoint {
     }
 
     /// The URL that creates a batch job for a model.
-    ///
-    /// # Errors
-    /// What is wrong with the model's name, in a sentence.
     pub(super) fn batch_generate_content(&self, model: &str) -> Result<Url, String> {
         self.method(model, "batchGenerateContent")
     }
 
     /// The URL that embeds texts with a model.
-    ///
-    /// # Errors
-    /// What is wrong with the model's name, in a sentence.
     pub(super) fn batch_embed_contents(&self, model: &str) -> Result<Url, String> {
         self.method(model, "batchEmbedContents")
     }
@@ -118,9 +109,6 @@ pub(super) fn resource(model: &str) -> String {
 }
 
 /// The URL of a request, for people to look at.
-///
-/// # Errors
-/// The base URL, the version or the model is wrong.
 pub fn url(base_url: &str, version: &str, model: &str, delivery: Delivery) -> Result<String, Problem> {
     let url = Endpoint::new(base_url, version)?.generate_content(model, delivery).map_err(Problem::new)?;
     Ok(url.to_string())

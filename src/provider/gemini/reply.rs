@@ -20,9 +20,6 @@ pub fn decode(body: &[u8]) -> Result<Answer, ProviderError> {
 }
 
 /// Adds a response to the answer in progress: a whole one, or the next of a stream.
-///
-/// # Errors
-/// As [`decode`].
 pub(super) fn add(answer: &mut Answer, body: &[u8]) -> Result<(), ProviderError> {
     // A derived reader would also take an array for an object, field by field.
     if body.trim_ascii_start().first() != Some(&b'{') {

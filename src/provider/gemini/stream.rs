@@ -86,9 +86,6 @@ impl<'a> StreamMerge<'a> {
     }
 
     /// The end of the body.
-    ///
-    /// # Errors
-    /// As [`decode_stream`].
     pub(super) fn finish(mut self) -> Result<Answer, ProviderError> {
         match std::mem::replace(&mut self.form, Form::Unknown(Vec::new())) {
             Form::Unknown(_) => {}

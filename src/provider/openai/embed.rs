@@ -19,9 +19,6 @@ pub(crate) struct Embedder {
 
 impl Embedder {
     /// A client; sends nothing yet.
-    ///
-    /// # Errors
-    /// As [`OpenAi::new`].
     pub(crate) fn new(config: &ProviderConfig) -> Result<Embedder, Problem> {
         let url = at(&BaseUrl::new(config.base_url.as_deref().unwrap_or_default(), EXAMPLE)?, "embeddings")?;
         let service = OpenAi { url, ..OpenAi::new(config)? };

@@ -85,17 +85,11 @@ impl Provider for OpenAi {
 }
 
 /// The URL of a request, for people to look at.
-///
-/// # Errors
-/// The base URL is wrong.
 pub(crate) fn url(base_url: &str) -> Result<String, Problem> {
     Ok(completions(&BaseUrl::new(base_url, EXAMPLE)?)?.to_string())
 }
 
 /// The base URL names this very machine, so that nobody asks for a key.
-///
-/// # Errors
-/// The base URL is wrong.
 pub fn is_local(base_url: &str) -> Result<bool, Problem> {
     Ok(BaseUrl::new(base_url, EXAMPLE)?.is_loopback())
 }

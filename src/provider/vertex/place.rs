@@ -48,9 +48,6 @@ impl Place {
 }
 
 /// What is wrong with a project's id or number. It becomes part of a URL, so it must not lead elsewhere.
-///
-/// # Errors
-/// In a sentence.
 pub fn project(text: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | ':');
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(legal) {
@@ -60,9 +57,6 @@ pub fn project(text: &str) -> Result<String, String> {
 }
 
 /// What is wrong with a location. It becomes part of a host's name, so it must not lead elsewhere.
-///
-/// # Errors
-/// In a sentence.
 pub fn location(text: &str) -> Result<String, String> {
     let legal = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if text.starts_with(|c: char| c.is_ascii_lowercase()) && text.chars().all(legal) {
@@ -98,9 +92,6 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     /// Checks the base once, so that no request can fail on it. `base_url` replaces the place's own host.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     pub(super) fn new(place: &Place, base_url: Option<&str>) -> Result<Endpoint, Problem> {
         let base = match base_url {
             Some(base_url) => BaseUrl::new(base_url, GLOBAL)?,
@@ -119,9 +110,6 @@ impl Endpoint {
     }
 
     /// The URL that generates content with a model.
-    ///
-    /// # Errors
-    /// What is wrong with the model's name, in a sentence.
     pub(super) fn generate_content(&self, model: &str) -> Result<Url, String> {
         if let Some(problem) = model_problem(model) {
             return Err(problem);
@@ -132,9 +120,6 @@ impl Endpoint {
 }
 
 /// The URL of a request, for people to look at.
-///
-/// # Errors
-/// The base URL or the model is wrong.
 pub fn url(place: &Place, base_url: Option<&str>, model: &str) -> Result<String, Problem> {
     let url = Endpoint::new(place, base_url)?.generate_content(model).map_err(Problem::new)?;
     Ok(url.to_string())

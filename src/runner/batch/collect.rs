@@ -5,7 +5,7 @@ use super::{BatchState, Key, OpenBatch};
 use crate::domain::{Answer, AnswerSink, BatchLedger, Event, Failure, FailureKind, JobResult};
 use crate::provider::gemini::{BatchStatus, Item, Output, Results};
 use crate::provider::{Provider, ProviderError, Retry};
-use crate::runner::StopReason;
+use crate::runner::{StopReason, settled};
 use std::sync::Arc;
 
 /// Looks in a row that find no job before it counts as gone.
@@ -76,7 +76,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             self.open.push(batch);
             return Ok(false);
         }
-        self.fail_rest(&batch, &gone()).await?;
+        self.fail_rest(&batch, &lost("batch_gone", "the service knows nothing of the batch job any more")).await?;
         self.keep_all(0).await?;
         self.give_up(batch.id, batch.file.as_deref()).await?;
         Ok(true)
@@ -92,10 +92,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     ) -> Result<Result<(), ProviderError>, StopReason> {
         let read = match output {
             Output::Nothing => Ok(()),
-            Output::Inline(results) => {
-                self.collect_inline(batch, results).await?;
-                Ok(())
-            }
+            Output::Inline(results) => Ok(self.collect_inline(batch, results).await?),
             Output::File(file) => self.collect_file(batch, &file).await?,
         };
         match read {
@@ -109,6 +106,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             }
             Err(error) => return Ok(Err(error)),
         }
+        let missing = || lost("batch_missing", "the batch job holds no result for this request");
         self.fail_rest(batch, &why.unwrap_or_else(missing)).await?;
         Ok(Ok(()))
     }
@@ -146,15 +144,13 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
 
     /// One result. One that belongs to no request can't be used, but is paid for.
     async fn collect(&mut self, batch: &OpenBatch, item: Item) -> Result<(), StopReason> {
-        match item.key.as_deref().and_then(unhex) {
-            Some(key) => self.take(batch, &key, item).await,
-            None => {
-                if let Ok(answer) = &item.result {
-                    self.pay(None, answer);
-                }
-                Ok(())
-            }
+        if let Some(key) = item.key.as_deref().and_then(unhex) {
+            return self.take(batch, &key, item).await;
         }
+        if let Ok(answer) = &item.result {
+            self.pay(None, answer);
+        }
+        Ok(())
     }
 
     /// What is not waited for is skipped: a job that was taken over may hold answers that arrived before.
@@ -230,10 +226,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         if let Some(cost) = waiting.reserved {
             self.budget.release(&waiting.expected, cost);
         }
-        let event = match &result {
-            Ok(answer) => Event::Answered { cost_usd: self.pay(Some(&waiting.asked.model), answer) },
-            Err(failure) => Event::Failed { code: failure.code.clone(), message: failure.message.clone() },
-        };
+        let event = settled(&result, |answer| self.pay(Some(&waiting.asked.model), answer));
         let arrival = JobResult {
             asked: waiting.asked,
             result,
@@ -267,16 +260,9 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     }
 }
 
-/// The job does not exist any more.
-fn gone() -> ProviderError {
-    let message = "the service knows nothing of the batch job any more";
-    ProviderError::new(FailureKind::Transport, "batch_gone", message, Retry::Backoff)
-}
-
-/// No result came for a request.
-fn missing() -> ProviderError {
-    let message = "the batch job holds no result for this request";
-    ProviderError::new(FailureKind::Transport, "batch_missing", message, Retry::Backoff)
+/// A batch job, or one of its results, does not exist any more.
+fn lost(code: &str, message: &str) -> ProviderError {
+    ProviderError::new(FailureKind::Transport, code, message, Retry::Backoff)
 }
 
 fn unhex(text: &str) -> Option<Key> {

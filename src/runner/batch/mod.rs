@@ -86,6 +86,7 @@ struct Pending {
 }
 
 /// A job at the service.
+#[derive(Default)]
 struct OpenBatch {
     id: i64,
     label: String,
@@ -129,29 +130,18 @@ impl<K: AnswerSink, L: BatchLedger> BatchRun<K, L> {
                 let kept = run.keep_all(0).await.err();
                 ended.or(kept).or(run.spent).unwrap_or(StopReason::Complete)
             }
-            Err(cause) => StopReason::Stopped(unasked(format!("no temporary file can be made: {cause}"))),
+            Err(cause) => unasked(format!("no temporary file can be made: {cause}")),
         };
         if ended != StopReason::Complete && ended != StopReason::Interrupted {
             self.progress.on(&Event::Stopping { reason: describe(&ended) });
         }
-        end(&budget, ended)
+        budget.summary(ended)
     }
 }
 
-fn end(budget: &Budget, ended: StopReason) -> RunSummary {
-    let spent = budget.so_far();
-    RunSummary {
-        ended,
-        requests: spent.requests,
-        retries: spent.retries,
-        tokens: spent.tokens,
-        cost_usd: spent.cost_usd(),
-    }
-}
-
-/// Nothing could be asked.
-fn unasked(message: String) -> Failure {
-    Failure { kind: FailureKind::Transport, code: "batch".to_owned(), message }
+/// Nothing could be asked, for a reason in a sentence.
+fn unasked(message: impl Into<String>) -> StopReason {
+    StopReason::Stopped(Failure { kind: FailureKind::Transport, code: "batch".to_owned(), message: message.into() })
 }
 
 /// The state of one run.
@@ -226,10 +216,7 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 name,
                 file: batch.file,
                 requests: batch.items.into_iter().map(|(_, key)| key).collect(),
-                keys: Vec::new(),
-                done: 0,
-                failed_looks: 0,
-                not_found: 0,
+                ..OpenBatch::default()
             });
         }
         Ok(adopted)
@@ -253,12 +240,12 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
     /// Forgets the jobs that were taken over and hold nothing that is still waited for: the process died between keeping
     /// their last answer and noting that.
     async fn close_settled(&mut self) -> Result<(), StopReason> {
-        let (waited_for, settled) =
-            std::mem::take(&mut self.open).into_iter().partition(|batch| !batch.keys.is_empty());
-        self.open = waited_for;
-        let settled: Vec<OpenBatch> = settled;
-        for batch in settled {
-            self.give_up(batch.id, batch.file.as_deref()).await?;
+        for batch in std::mem::take(&mut self.open) {
+            if batch.keys.is_empty() {
+                self.give_up(batch.id, batch.file.as_deref()).await?;
+            } else {
+                self.open.push(batch);
+            }
         }
         Ok(())
     }
@@ -275,26 +262,21 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 // Without the whole plan nothing is known of what is missing in it.
                 return match self.set.handed_out.load(Ordering::SeqCst) {
                     true => Ok(()),
-                    false => Err(StopReason::Stopped(unasked("the plan broke off".to_owned()))),
+                    false => Err(unasked("the plan broke off")),
                 };
             };
             if !job.later.is_empty() {
-                return Err(StopReason::Stopped(unasked(
-                    "a batch job takes no conversation of several turns".to_owned(),
-                )));
+                return Err(unasked("a batch job takes no conversation of several turns"));
             }
-            let line = self
-                .spool
-                .push(&job.body)
-                .map_err(|cause| StopReason::Stopped(unasked(format!("a request can't be put aside: {cause}"))))?;
+            let line = self.spool.push(&job.body);
+            let line = line.map_err(|cause| unasked(format!("a request can't be put aside: {cause}")))?;
             let holder = adopted.get(&job.key).and_then(|&at| self.open.get_mut(at));
             let held_by = holder.map(|open| {
                 open.keys.push(job.key);
                 open.id
             });
             if held_by.is_none() {
-                let fresh = self.fresh.entry(job.request.model.clone()).or_default();
-                fresh.push(job.key);
+                self.fresh.entry(job.request.model.clone()).or_default().push(job.key);
             }
             let expected = (self.set.expected)(&job);
             // What waits at the service will be paid for.
@@ -303,15 +285,8 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 self.budget.hold(&expected, cost);
                 cost.unwrap_or(0.0)
             });
-            let waiting = Pending {
-                attempts: u32::from(held_by.is_some()),
-                job: held_by,
-                line,
-                expected,
-                reserved,
-                asked: RequestMeta::from(&job),
-            };
-            self.waiting.insert(job.key, waiting);
+            let (asked, attempts) = (RequestMeta::from(&job), u32::from(held_by.is_some()));
+            self.waiting.insert(job.key, Pending { asked, attempts, job: held_by, line, expected, reserved });
         }
     }
 
@@ -369,14 +344,10 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
             1 => "1 batch job is".to_owned(),
             jobs => format!("{jobs} batch jobs are"),
         };
-        Failure {
-            kind: FailureKind::Transport,
-            code: "batch_wait".to_owned(),
-            message: format!(
-                "{jobs} not finished after {} s of waiting (--batch-wait); --resume collects the answers",
-                self.set.wait.as_secs()
-            ),
-        }
+        let seconds = self.set.wait.as_secs();
+        let message =
+            format!("{jobs} not finished after {seconds} s of waiting (--batch-wait); --resume collects the answers");
+        Failure { kind: FailureKind::Transport, code: "batch_wait".to_owned(), message }
     }
 }
 

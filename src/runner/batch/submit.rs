@@ -40,13 +40,10 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             let mut chunks = self.chunks(&model, keys).into_iter();
             let mut back = later;
             while let Some(chunk) = chunks.next() {
-                if self.open.len() < MOST_JOBS {
-                    match self.create(chunk).await? {
-                        Creation::Yes => continue,
-                        Creation::Later(chunk) => back.extend(chunk.keys),
-                    }
-                } else {
-                    back.extend(chunk.keys);
+                let has_room = self.open.len() < MOST_JOBS;
+                match if has_room { self.create(chunk).await? } else { Creation::Later(chunk) } {
+                    Creation::Yes => continue,
+                    Creation::Later(chunk) => back.extend(chunk.keys),
                 }
                 back.extend(chunks.flat_map(|chunk| chunk.keys));
                 self.set_aside(model, back);
@@ -228,9 +225,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             file,
             requests: chunk.keys.clone(),
             keys: chunk.keys,
-            done: 0,
-            failed_looks: 0,
-            not_found: 0,
+            ..OpenBatch::default()
         });
         Ok(Creation::Yes)
     }
@@ -275,23 +270,20 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         let lines: Vec<(Line, String)> =
             chunk.keys.iter().filter_map(|key| Some((self.waiting.get(key)?.line, hex(key)))).collect();
         let size: u64 = lines.iter().map(|(line, _)| line.size()).sum();
-        let created = if size <= LARGEST_INLINE && lines.len() <= MOST_INLINE {
-            let call = self.gemini.create_inline(&chunk.model, label, &self.spool, &lines);
-            self.in_time(call).await
-        } else {
-            if file.is_none() {
-                match self.upload(label, &lines).await {
-                    Ok(name) => {
-                        self.set.ledger.uploaded(id, &name).map_err(StopReason::StoreFailed)?;
-                        *file = Some(name);
-                    }
-                    Err(error) => return Ok(Err(error)),
+        if size <= LARGEST_INLINE && lines.len() <= MOST_INLINE {
+            return Ok(self.in_time(self.gemini.create_inline(&chunk.model, label, &self.spool, &lines)).await);
+        }
+        if file.is_none() {
+            match self.upload(label, &lines).await {
+                Ok(name) => {
+                    self.set.ledger.uploaded(id, &name).map_err(StopReason::StoreFailed)?;
+                    *file = Some(name);
                 }
+                Err(error) => return Ok(Err(error)),
             }
-            let file = file.as_deref().unwrap_or_default();
-            self.in_time(self.gemini.create_from_file(&chunk.model, label, file)).await
-        };
-        Ok(created)
+        }
+        let file = file.as_deref().unwrap_or_default();
+        Ok(self.in_time(self.gemini.create_from_file(&chunk.model, label, file)).await)
     }
 
     /// Uploads requests as JSON lines. Returns the file's name.
@@ -311,17 +303,13 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         }
     }
 
-    /// Forgets a job of which nothing is to be had any more.
+    /// Forgets a job of which nothing is to be had any more, and its file.
     pub(super) async fn give_up(&self, id: i64, file: Option<&str>) -> Result<(), StopReason> {
-        self.discard(file).await;
-        self.set.ledger.close(id).map_err(StopReason::StoreFailed)
-    }
-
-    /// Deletes an uploaded file. One that can't be deleted is deleted by the service after two days.
-    pub(super) async fn discard(&self, file: Option<&str>) {
         if let Some(file) = file {
+            // One that can't be deleted is deleted by the service after two days.
             let _ = self.in_time(self.gemini.delete_file(file)).await;
         }
+        self.set.ledger.close(id).map_err(StopReason::StoreFailed)
     }
 }
 
