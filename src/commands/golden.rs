@@ -50,7 +50,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
             return Err(Error::Nothing(Problem::new("the golden files have no case")));
         }
         Ok(dataset) => {
-            if linter.wants_again() {
+            if linter.needs_second_pass() {
                 again(&dataset, &rules, &mut linter)?;
             }
             // Where only some files were named, the others' answers would look forgotten.
@@ -67,7 +67,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
                 "what is asked twice was only partly compared, because not all cases load".to_owned(),
                 "correct the errors of code `load`, and lint again",
             );
-            linter.wants_again();
+            linter.needs_second_pass();
         }
     }
     Ok(linter.finish())
@@ -75,7 +75,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
 
 fn again(dataset: &Dataset, rules: &Rules, linter: &mut Linter<'_>) -> Result<(), Problem> {
     dataset.stream(rules, &mut |case| {
-        linter.again(case);
+        linter.second_pass(case);
         ControlFlow::Continue(())
     })
 }
@@ -156,7 +156,7 @@ pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Comma
         };
         return Err(Error::Nothing(Problem::new(message)));
     }
-    Ok(figures.told(needs()))
+    Ok(figures.report(needs()))
 }
 
 /// What the default policy needs with the default repeats, before anything is known.

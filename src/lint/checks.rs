@@ -7,7 +7,7 @@ use crate::domain::{Case, CheckSpec, Logic};
 use std::collections::BTreeSet;
 
 /// Looks at the claims of a case in pairs, and at its checks of kind `any`.
-pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
+pub(super) fn check_case(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
     let name = |claim: &Claim| {
         case.checks.get(claim.from).map_or_else(String::new, |check| named(claim.from, check, matchers))
     };
@@ -35,7 +35,7 @@ pub(super) fn look(case: &Case, claims: &[Claim], matchers: &dyn Matchers, findi
     }
     for (number, check) in case.checks.iter().enumerate().take(MAX_CLAIMS) {
         if matchers.logic(check) == Some(Logic::Any) {
-            look_at_any(case, number, check, matchers, findings);
+            check_any(case, number, check, matchers, findings);
         }
     }
 }
@@ -73,7 +73,7 @@ fn superfluous(claims: &[Claim], matchers: &dyn Matchers) -> Vec<(usize, usize)>
 }
 
 /// An `any` that always holds, and alternatives of it that never matter.
-fn look_at_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Matchers, findings: &mut Findings) {
+fn check_any(case: &Case, number: usize, check: &CheckSpec, matchers: &dyn Matchers, findings: &mut Findings) {
     let alternatives = claims::alternatives(check);
     let single = |check: &CheckSpec| {
         let claims = claims::claims(std::slice::from_ref(check), matchers);

@@ -57,9 +57,9 @@ impl Exposure {
         exposure
     }
 
-    pub(super) fn look(&self, case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
+    pub(super) fn check_case(&self, case: &Case, claims: &[Claim], matchers: &dyn Matchers, findings: &mut Findings) {
         for (place, text) in texts(case) {
-            private(case, &place, text, matchers, findings);
+            check_private_data(case, &place, text, matchers, findings);
         }
         if self.files.is_empty() {
             return;
@@ -145,7 +145,7 @@ fn strings<'a>(value: &'a Value, each: &mut impl FnMut(&'a str)) {
 }
 
 /// Secrets and personal data in one text of a case. One finding a kind.
-fn private(case: &Case, place: &str, text: &str, matchers: &dyn Matchers, findings: &mut Findings) {
+fn check_private_data(case: &Case, place: &str, text: &str, matchers: &dyn Matchers, findings: &mut Findings) {
     let mut told = BTreeSet::new();
     for (kind, at) in matchers.secrets(text) {
         let found = text.get(at).unwrap_or_default();

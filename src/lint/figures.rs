@@ -113,7 +113,7 @@ impl Figures {
         }
     }
 
-    pub fn told(mut self, needs: Needs) -> FigureReport {
+    pub fn report(mut self, needs: Needs) -> FigureReport {
         let matcher = |(checks, cases)| MatcherFigures { checks, cases };
         FigureReport {
             cases: self.cases,

@@ -46,8 +46,9 @@ pub(super) struct Likeness {
     /// Cases that may be near duplicates: the later one, and an earlier one.
     near: Vec<(u32, u32)>,
     wanted: BTreeSet<u32>,
-    again: u32,
-    kept: BTreeMap<u32, CaseDetail>,
+    /// Cases of the second pass so far.
+    second_pass: u32,
+    details: BTreeMap<u32, CaseDetail>,
     beyond: u64,
 }
 
@@ -65,7 +66,7 @@ struct CaseDetail {
 }
 
 impl Likeness {
-    pub(super) fn first(&mut self, case: &Case) {
+    pub(super) fn add(&mut self, case: &Case) {
         if self.cases.len() >= MAX_CASES {
             self.beyond += 1;
             return;
@@ -93,7 +94,7 @@ impl Likeness {
     }
 
     /// Finds the pairs that are worth a second look. There are some?
-    pub(super) fn choose(&mut self, findings: &mut Findings) -> bool {
+    pub(super) fn select_pairs(&mut self, findings: &mut Findings) -> bool {
         for (number, first) in &self.same {
             if let (Some(case), Some(first)) = (self.cases.get(*number as usize), self.cases.get(*first as usize)) {
                 let message = format!(
@@ -148,12 +149,12 @@ impl Likeness {
         }
     }
 
-    pub(super) fn again(&mut self, case: Case) {
-        let number = self.again;
-        self.again += 1;
+    pub(super) fn add_detail(&mut self, case: Case) {
+        let number = self.second_pass;
+        self.second_pass += 1;
         if self.wanted.contains(&number) {
-            let kept = CaseDetail { shingles: Texts::of(&case).shingles(), checks: case.checks };
-            self.kept.insert(number, kept);
+            let detail = CaseDetail { shingles: Texts::of(&case).shingles(), checks: case.checks };
+            self.details.insert(number, detail);
         }
     }
 
@@ -185,7 +186,7 @@ impl Likeness {
     }
 
     fn find(&self, number: u32) -> Option<(&CaseSketch, &CaseDetail)> {
-        Some((self.cases.get(number as usize)?, self.kept.get(&number)?))
+        Some((self.cases.get(number as usize)?, self.details.get(&number)?))
     }
 }
 
@@ -384,9 +385,9 @@ mod tests {
         let mut likeness = Likeness::default();
         let mut findings = Findings::default();
         let cases = || vars.iter().enumerate().map(|(number, vars)| case(number, vars));
-        cases().for_each(|case| likeness.first(&case));
-        if likeness.choose(&mut findings) {
-            cases().for_each(|case| likeness.again(case));
+        cases().for_each(|case| likeness.add(&case));
+        if likeness.select_pairs(&mut findings) {
+            cases().for_each(|case| likeness.add_detail(case));
         }
         likeness.finish(&Silent, &mut findings);
         let near = findings.sorted().into_iter().filter(|it| it.code == "near-duplicate");
@@ -443,8 +444,8 @@ mod tests {
         let vars: Vec<Value> = (0..2100).map(|i| json!({"q": format!("{question}{}", "!".repeat(i))})).collect();
         let mut likeness = Likeness::default();
         let mut findings = Findings::default();
-        vars.iter().enumerate().for_each(|(number, vars)| likeness.first(&case(number, vars)));
-        assert!(likeness.choose(&mut findings));
+        vars.iter().enumerate().for_each(|(number, vars)| likeness.add(&case(number, vars)));
+        assert!(likeness.select_pairs(&mut findings));
         assert_eq!(likeness.near.len(), MAX_PAIRS);
         let told: Vec<&str> = findings.sorted().iter().map(|it| it.code).collect();
         assert_eq!(told, ["incomplete"]);

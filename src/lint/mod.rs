@@ -96,9 +96,9 @@ impl<'a> Linter<'a> {
     pub fn case(&mut self, case: &Case) {
         self.cases += 1;
         let claims = claims::claims(&case.checks, self.matchers);
-        checks::look(case, &claims, self.matchers, &mut self.findings);
-        self.exposure.look(case, &claims, self.matchers, &mut self.findings);
-        self.likeness.first(case);
+        checks::check_case(case, &claims, self.matchers, &mut self.findings);
+        self.exposure.check_case(case, &claims, self.matchers, &mut self.findings);
+        self.likeness.add(case);
         if let Some((revision, weakening)) = &mut self.weakening {
             let findings = &mut self.findings;
             weakening.newer(case, self.matchers, &mut |difference| {
@@ -124,14 +124,14 @@ impl<'a> Linter<'a> {
         self.findings.push(Finding::at(&place, Level::Warning, "unreferenced-snapshot", message, help));
     }
 
-    /// Whether any cases look alike, so that all of them have to come a [second time](Linter::again).
-    pub fn wants_again(&mut self) -> bool {
-        self.likeness.choose(&mut self.findings)
+    /// Whether any cases look alike, so that all of them have to come a [second time](Linter::second_pass).
+    pub fn needs_second_pass(&mut self) -> bool {
+        self.likeness.select_pairs(&mut self.findings)
     }
 
     /// Looks at a case a second time, all of them in the same order as before.
-    pub fn again(&mut self, case: Case) {
-        self.likeness.again(case);
+    pub fn second_pass(&mut self, case: Case) {
+        self.likeness.add_detail(case);
     }
 
     pub fn finish(mut self) -> LintReport {

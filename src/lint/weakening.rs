@@ -25,12 +25,12 @@ pub struct Difference {
     /// It asks for less, or may do so.
     pub weaker: bool,
     /// What happened, in words, and how much it matters to a linter; `None` where that is none of its business.
-    told: Option<(Level, String)>,
+    summary: Option<(Level, String)>,
 }
 
 impl Difference {
     pub(super) fn finding(self, revision: &str) -> Option<Finding> {
-        let (level, message) = self.told?;
+        let (level, message) = self.summary?;
         let message = match self.code {
             DELETED => format!("{message} since {revision}"),
             _ => format!("case `{}`: since {revision}, {message}", self.case),
@@ -96,19 +96,19 @@ impl Weakening {
 
     pub fn older(&mut self, case: &Case) {
         if self.older.len() < MAX_CASES {
-            let asked = CaseDemands::by(case, &self.quarantine);
-            self.older.insert(case.id.clone(), asked);
+            let demands = CaseDemands::by(case, &self.quarantine);
+            self.older.insert(case.id.clone(), demands);
         } else {
             self.beyond += 1;
         }
     }
 
-    pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
-        let asked = CaseDemands::by(case, &self.quarantine);
+    pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) {
+        let demands = CaseDemands::by(case, &self.quarantine);
         match self.older.remove(&case.id) {
-            Some(older) => compare(&older, &asked, matchers, tell),
+            Some(older) => compare(&older, &demands, matchers, report),
             None if self.added.len() < MAX_CASES => {
-                self.added.insert(asked.input, asked);
+                self.added.insert(demands.input, demands);
             }
             None => self.beyond += 1,
         }
@@ -116,21 +116,21 @@ impl Weakening {
 
     /// Compares the cases whose ids are gone with those of new ids. Returns how many cases could not be compared, because
     /// they were more than [`MAX_CASES`].
-    pub fn finish(mut self, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) -> u64 {
+    pub fn finish(mut self, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) -> u64 {
         for older in std::mem::take(&mut self.older).into_values() {
             match self.added.get(&older.input) {
-                Some(renamed) => compare(&older, renamed, matchers, tell),
+                Some(renamed) => compare(&older, renamed, matchers, report),
                 None => {
                     let critical = if older.critical { "critical " } else { "" };
                     let message = format!("the {critical}case `{}` was deleted", older.id);
-                    tell(Difference {
+                    report(Difference {
                         place: older.place,
                         code: DELETED,
                         case: older.id,
                         before: Some(format!("a {critical}case with {} checks", older.checks.len())),
                         after: None,
                         weaker: true,
-                        told: Some((Level::Warning, message)),
+                        summary: Some((Level::Warning, message)),
                     });
                 }
             }
@@ -139,35 +139,35 @@ impl Weakening {
     }
 }
 
-fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, tell: &mut dyn FnMut(Difference)) {
-    let mut tell = |code, before: Option<String>, after: Option<String>, weaker, told| {
-        tell(Difference { place: newer.place.clone(), code, case: newer.id.clone(), before, after, weaker, told });
+fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) {
+    let mut report = |code, before: Option<String>, after: Option<String>, weaker, summary| {
+        report(Difference { place: newer.place.clone(), code, case: newer.id.clone(), before, after, weaker, summary });
     };
     let warning = |message: String| Some((Level::Warning, message));
     let word = |critical| Some(if critical { "critical" } else { "not critical" }.to_owned());
     match (older.critical, newer.critical) {
         (true, false) => {
-            tell("critical-removed", word(true), word(false), true, warning("it is no longer critical".to_owned()))
+            report("critical-removed", word(true), word(false), true, warning("it is no longer critical".to_owned()))
         }
-        (false, true) => tell("critical-added", word(false), word(true), false, None),
+        (false, true) => report("critical-added", word(false), word(true), false, None),
         (true, true) | (false, false) => {}
     }
     // Whether that makes it easier depends on all the other cases, so it counts as if it did.
     if older.weight != newer.weight {
         let shown = |weight: u32| Some(f64::from(weight) / f64::from(WEIGHT)).map(|weight| weight.to_string());
-        tell("weight-changed", shown(older.weight), shown(newer.weight), true, None);
+        report("weight-changed", shown(older.weight), shown(newer.weight), true, None);
     }
     if older.cluster != newer.cluster {
         let shown = |cluster: &Option<std::sync::Arc<str>>| cluster.as_deref().map(str::to_owned);
-        tell("cluster-changed", shown(&older.cluster), shown(&newer.cluster), true, None);
+        report("cluster-changed", shown(&older.cluster), shown(&newer.cluster), true, None);
     }
     // Each tag has a last day of its own, so one more may keep a case that has another already from deciding for longer.
     for tag in newer.quarantined.difference(&older.quarantined) {
-        tell("quarantine-tag-added", None, Some(tag.clone()), true, None);
+        report("quarantine-tag-added", None, Some(tag.clone()), true, None);
     }
     if older.input != newer.input {
         // Another question under the same id is another case, and it may be an easier one.
-        tell("input-changed", None, None, true, None);
+        report("input-changed", None, None, true, None);
     }
     let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
     // Checks of the new case that no check of the old one is.
@@ -181,18 +181,18 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
             if twin.weight < old.weight {
                 let message = format!("the weight of {name} fell from {} to {}", old.weight, twin.weight);
                 let weight = |check: &CheckSpec| Some(format!("{name} with weight {}", check.weight));
-                tell("weight-lowered", weight(old), weight(twin), true, warning(message));
+                report("weight-lowered", weight(old), weight(twin), true, warning(message));
             }
             continue;
         }
         if twins().next().is_some() {
             let message = format!("{name} no longer decides");
-            tell("check-disarmed", before.clone(), before, true, warning(message));
+            report("check-disarmed", before.clone(), before, true, warning(message));
             continue;
         }
         let mut deciding = newer.checks.iter().filter(|check| check.decides());
         if let Some(stronger) = deciding.find(|check| check_implies(check, old, matchers)) {
-            tell("check-strengthened", before, Some(shown(stronger, matchers)), false, None);
+            report("check-strengthened", before, Some(shown(stronger, matchers)), false, None);
             continue;
         }
         let weaker =
@@ -202,23 +202,23 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, te
             (Some(at), _) => {
                 let after = shown(changed.remove(at), matchers);
                 let message = format!("{name} became {after}, which asks for less");
-                tell("check-weakened", before, Some(after), true, warning(message));
+                report("check-weakened", before, Some(after), true, warning(message));
             }
             (None, Some(at)) => {
                 let check = changed.remove(at);
                 let after = shown(check, matchers);
                 match check.decides() {
                     true => {
-                        let told = Some((Level::Note, format!("{name} became {after}")));
-                        tell("check-changed", before, Some(after), true, told);
+                        let summary = Some((Level::Note, format!("{name} became {after}")));
+                        report("check-changed", before, Some(after), true, summary);
                     }
                     false => {
                         let message = format!("{name} became {after}, which does not decide");
-                        tell("check-disarmed", before, Some(after), true, warning(message));
+                        report("check-disarmed", before, Some(after), true, warning(message));
                     }
                 }
             }
-            (None, None) => tell("check-removed", before, None, true, warning(format!("{name} was removed"))),
+            (None, None) => report("check-removed", before, None, true, warning(format!("{name} was removed"))),
         }
     }
 }

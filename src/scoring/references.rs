@@ -150,7 +150,7 @@ pub(super) fn is_python_space(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoring::rules::testing::{answer_text, compiled, verify_in};
+    use crate::scoring::rules::testing::{answer_text, compiled, scores, verify_in};
     use proptest::prelude::*;
     use serde_json::json;
     use std::path::Path;
@@ -166,10 +166,31 @@ mod tests {
         }
     }
 
+    const METRICS: [&str; 8] =
+        ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"];
+
+    fn oracle(name: &str) -> String {
+        std::fs::read_to_string(format!("{}/tests/oracles/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap()
+    }
+
+    fn loads(check: &Value) -> bool {
+        verify_in(Path::new("/nowhere"), check.clone()).is_ok()
+    }
+
+    /// Holds the score of a check to that of a package. A reference is refused only because nothing scores with it.
+    fn assert_agrees(check: &Value, answer: &str, expected: f64) {
+        if !loads(check) {
+            assert_eq!(expected, 0.0, "{answer}: {check} is refused");
+            return;
+        }
+        let score = compiled(check.clone()).check(&answer_text(answer).input()).unwrap();
+        assert!((score.value() - expected).abs() < 1e-6, "{answer}: {check}: {}", score.value());
+        assert_eq!(score.pass, score.value() >= 0.5);
+    }
+
     #[test]
     fn the_text_metrics_agree_with_the_python_packages() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oracles/text_metrics.json");
-        let file = std::fs::read_to_string(path).unwrap();
+        let file = oracle("text_metrics.json");
         let mut lines = file.lines();
         let head: Value = serde_json::from_str(lines.next().unwrap()).unwrap();
         let metrics: Vec<&str> = head["metrics"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
@@ -181,15 +202,8 @@ mod tests {
             pairs += 1;
             for (metric, expected) in metrics.iter().zip(scores) {
                 let check = check(metric, &references);
-                if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
-                    // A reference is refused only because nothing scores with it.
-                    assert_eq!(expected, 0.0, "{line}: {metric} is refused");
-                    refused += 1;
-                    continue;
-                }
-                let score = compiled(check).check(&answer_text(&answer).input()).unwrap();
-                assert!((score.value() - expected).abs() < 1e-6, "{line}: {metric} is {}", score.value());
-                assert_eq!(score.pass, score.value() >= 0.5);
+                refused += u32::from(!loads(&check));
+                assert_agrees(&check, &answer, expected);
             }
         }
         assert_eq!(pairs, 1000);
@@ -198,34 +212,23 @@ mod tests {
 
     #[test]
     fn the_stems_of_rouge_agree_with_the_development_kit() {
-        let file = |name: &str| {
-            let path = format!("{}/tests/oracles/{name}", env!("CARGO_MANIFEST_DIR"));
-            std::fs::read_to_string(path).unwrap()
-        };
-        let (pairs, kit) = (file("text_metrics.json"), file("adk.json"));
+        let (pairs, kit) = (oracle("text_metrics.json"), oracle("adk.json"));
         let head: Value = serde_json::from_str(kit.lines().next().unwrap()).unwrap();
         let scores = head["pairs"].as_array().unwrap();
         assert_eq!(scores.len(), 1000);
         for (line, expected) in pairs.lines().skip(1).zip(scores) {
             let (answer, references, _): (String, Value, Value) = serde_json::from_str(line).unwrap();
-            let expected = expected.as_f64().unwrap();
             let check = json!({"rouge": {"to_any": references, "min": 0.5, "metric": "rouge1", "words": "stems"}});
-            if verify_in(Path::new("/nowhere"), check.clone()).is_err() {
-                // A reference is refused only because nothing scores with it.
-                assert_eq!(expected, 0.0, "{line} is refused");
-                continue;
-            }
-            let score = compiled(check).check(&answer_text(&answer).input()).unwrap();
-            assert!((score.value() - expected).abs() < 1e-6, "{line}: {}", score.value());
+            assert_agrees(&check, &answer, expected.as_f64().unwrap());
         }
     }
 
     proptest! {
         #[test]
         fn no_measure_panics(answer in "(?s:.{0,40})|\\PC{0,60}", reference in "(?s:.{1,30})|\\PC{1,60}") {
-            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+            for metric in METRICS {
                 let check = check(metric, &json!([reference]));
-                if verify_in(Path::new("/nowhere"), check.clone()).is_ok() {
+                if loads(&check) {
                     prop_assert!(compiled(check).check(&answer_text(&answer).input()).is_ok(), "{metric}");
                 }
             }
@@ -233,16 +236,42 @@ mod tests {
 
         #[test]
         fn a_text_is_as_near_to_itself_as_can_be(text in "\\PC{1,60}|[a-z ,.]{1,80}|(?s:.{1,30})") {
-            for metric in ["rouge1", "rouge2", "rougeL", "bleu", "chrf", "levenshtein", "jaro_winkler", "token_set"] {
+            for metric in METRICS {
                 let mut exact = check(metric, &json!([text, "other"]));
                 for args in exact.as_object_mut().unwrap().values_mut() {
                     args["min"] = json!(1);
                 }
-                if verify_in(Path::new("/nowhere"), exact.clone()).is_ok() {
+                if loads(&exact) {
                     let score = compiled(exact).check(&answer_text(&text).input()).unwrap();
                     prop_assert!(score.pass, "{metric}: {}", score.reason);
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_nearest_reference_counts_and_the_threshold_is_inclusive() {
+        scores(
+            json!({"chrf": {"to_any": ["x", "ÄÖ"], "min": 1}}),
+            &[("ÄÖ", true, 1.0), ("x", true, 1.0), ("äö", false, 0.0)],
+        );
+        scores(
+            json!({"rouge": {"to_any": ["good bye", "see you soon"], "min": 0.8}}),
+            &[("see you", true, 0.8), ("good day", false, 0.5)],
+        );
+        scores(
+            json!({"similarity": {"to_any": ["abcd", "wxyz"], "min": 0.75}}),
+            &[("wxy", true, 0.75), ("abxx", false, 0.5)],
+        );
+    }
+
+    #[test]
+    fn long_answers_are_not_measured() {
+        for (metric, most) in [("bleu", 100_000), ("chrf", 100_000), ("rouge1", 100_000), ("rougeL", 10_000)] {
+            let judged =
+                |length| compiled(check(metric, &json!(["a"]))).check(&answer_text(&"b".repeat(length)).input());
+            assert!(judged(most).is_ok(), "{metric}");
+            assert!(judged(most + 1).is_err(), "{metric}");
         }
     }
 

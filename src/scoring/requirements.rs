@@ -86,10 +86,10 @@ pub fn constraint_of(check: &CheckSpec) -> Option<Constraint> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::testing::case;
+    use super::super::rules::testing::{answers_to, case};
     use super::*;
     use crate::domain::{Answer, ReplyForm};
-    use crate::scoring::{CaseAnswers, Commands, ReplyCache, score};
+    use crate::scoring::{Commands, ReplyCache, score};
     use serde_json::json;
 
     #[test]
@@ -153,8 +153,7 @@ mod tests {
             // An answer without words that can still be judged.
             let answer = Answer { finish_reason: Some("STOP".to_owned()), text: "x".to_owned(), ..Answer::default() };
             let mut asking = ReplyCache::default();
-            let batch =
-                [CaseAnswers { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }];
+            let batch = [answers_to(&case, vec![Some(&answer)])];
             let mut really = Vec::new();
             loop {
                 score(&batch, &Commands::default(), &asking);

@@ -106,10 +106,7 @@ pub(super) mod testing {
     pub(in crate::scoring) fn judge_many_cases(check: &Value) {
         let AnswerText { answer, .. } = answer_text("any");
         let cases: Vec<Case> = (0..500).map(|_| case(&serde_json::json!([check]))).collect();
-        let batch: Vec<_> = cases
-            .iter()
-            .map(|case| CaseAnswers { case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() })
-            .collect();
+        let batch: Vec<_> = cases.iter().map(|case| answers_to(case, vec![Some(&answer)])).collect();
         let judged = score_all(&batch, &Commands::default(), &Canned::default());
         assert!(judged.iter().all(|answers| !answers[0].as_ref().unwrap().checks.is_empty()));
     }
@@ -266,6 +263,19 @@ pub(super) mod testing {
     pub(in crate::scoring) fn reasons(written: Value, texts: &[&str]) -> String {
         let matcher = compiled(written);
         texts.iter().map(|text| score(matcher.as_ref(), text).reason).collect::<Vec<_>>().join("\n")
+    }
+
+    /// `true: reason`, `false: reason` or `no judgement: reason`.
+    pub(in crate::scoring) fn verdict(written: Value, answer: &AnswerText) -> String {
+        match compiled(written).check(&answer.input()) {
+            Ok(score) => format!("{}: {}", score.pass, score.reason),
+            Err(cannot) => format!("no judgement: {}", cannot.reason),
+        }
+    }
+
+    /// The answers to a case, of which neither system instructions nor costs are known.
+    pub(in crate::scoring) fn answers_to<'a>(case: &'a Case, answers: Vec<Option<&'a Answer>>) -> CaseAnswers<'a> {
+        CaseAnswers { case, answers, systems: Vec::new(), costs: Vec::new() }
     }
 
     /// What is wrong with each check, a paragraph each; nothing for a good one.

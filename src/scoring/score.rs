@@ -53,15 +53,15 @@ pub fn score(batch: &[CaseAnswers<'_>], commands: &Commands, replies: &dyn Repli
 }
 
 fn score_with(ctx: &Compile<'_>, batch: &[CaseAnswers<'_>], replies: &dyn Replies) -> Vec<Vec<Option<ScoredAnswer>>> {
-    batch.par_iter().map(|unscored| score_case(ctx, unscored, replies)).collect()
+    batch.par_iter().map(|case_answers| score_case(ctx, case_answers, replies)).collect()
 }
 
-fn score_case(ctx: &Compile<'_>, unscored: &CaseAnswers<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
-    let case = unscored.case;
+fn score_case(ctx: &Compile<'_>, case_answers: &CaseAnswers<'_>, replies: &dyn Replies) -> Vec<Option<ScoredAnswer>> {
+    let case = case_answers.case;
     let checks = compile(ctx, case);
-    let systems = unscored.systems.iter().copied().chain(std::iter::repeat(None));
-    let costs = unscored.costs.iter().copied().chain(std::iter::repeat(None));
-    let answers = unscored.answers.iter().zip(systems.zip(costs));
+    let systems = case_answers.systems.iter().copied().chain(std::iter::repeat(None));
+    let costs = case_answers.costs.iter().copied().chain(std::iter::repeat(None));
+    let answers = case_answers.answers.iter().zip(systems.zip(costs));
     let score = |answer: &Answer, system: Option<&str>, cost_usd: Option<f64>| match &checks {
         Ok(checks) => score_answer(checks, MatchInput { case, answer, system, cost_usd, unusable: None, replies }),
         Err(failure) => ScoredAnswer { outcome: Outcome::Errored(failure.clone()), checks: Vec::new(), refused: None },
@@ -109,7 +109,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     let mut results = Vec::with_capacity(checks.checks.len());
     let mut tally = Aggregate::default();
     for (spec, matcher) in &checks.checks {
-        let said = match (caught(matcher.as_ref(), &input), input.unusable) {
+        let said = match (check_catching_panics(matcher.as_ref(), &input), input.unusable) {
             // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
             (Err(NoScore::Refused(_)), Some(reason)) => Ok(Score::binary(false, reason)),
             (said, _) => said,
@@ -122,7 +122,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     ScoredAnswer { outcome: tally.outcome(), checks: results, refused }
 }
 
-fn caught(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
+fn check_catching_panics(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
     // Matchers have no state of their own, so a panic leaves nothing half done behind.
     match catch_unwind(AssertUnwindSafe(|| matcher.check(input))) {
         Ok(said) => said.map_err(NoScore::Refused),
@@ -144,7 +144,7 @@ fn result(spec: &CheckSpec, said: CheckOutcome) -> CheckResult {
 
 #[cfg(test)]
 mod tests {
-    use super::super::rules::testing::{AnswerText, Canned, answer_text, available, case, commands, verify_in};
+    use super::super::rules::testing::{Canned, answer_text, answers_to, available, case, commands, verify_in};
     use super::*;
     use crate::scoring::definition::MatcherDef;
     use crate::scoring::matcher::MatchError;
@@ -177,7 +177,7 @@ mod tests {
 
     fn judged(checks: Value, answer: &Answer) -> ScoredAnswer {
         let case = case(&checks);
-        let batch = [CaseAnswers { case: &case, answers: vec![Some(answer)], systems: Vec::new(), costs: Vec::new() }];
+        let batch = [answers_to(&case, vec![Some(answer)])];
         score_with(&Compile::new(&matchers()), &batch, &Canned::default()).remove(0).remove(0).unwrap()
     }
 
@@ -202,8 +202,7 @@ mod tests {
             json!([{"contains": "a"}, {"contains": "x", "advisory": true}, {"contains": "x", "weight": 0}]),
             json!([{"contains": "a", "weight": 1e308}, {"contains": "b", "weight": 1e308}]),
         ];
-        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
-        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        insta::assert_snapshot!(cases.map(|checks| outcome(checks, "a b")).join("\n"), @r#"
         pass 1: the check passes
         pass 1: all 2 checks pass
         fail 0.6: has x: does not contain "x"; and 1 more
@@ -228,8 +227,7 @@ mod tests {
             json!([{"not": {"all": [{"contains": "a"}, {"unsure": 1}]}}]),
             json!([{"not": {"any": [{"contains": "x"}, {"unsure": 1}]}}]),
         ];
-        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
-        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        insta::assert_snapshot!(cases.map(|checks| outcome(checks, "a b")).join("\n"), @r#"
         error cannot_judge: unsure: no idea
         error cannot_judge: judge: no idea
         fail 0: contains: does not contain "x"
@@ -252,8 +250,7 @@ mod tests {
             json!([{"contains": "x"}, {"not": {"panics": 1}}]),
             json!([{"contains": "a"}, {"panics": 1, "advisory": true}]),
         ];
-        let outcomes: Vec<String> = cases.into_iter().map(|checks| outcome(checks, "a b")).collect();
-        insta::assert_snapshot!(outcomes.join("\n"), @r#"
+        insta::assert_snapshot!(cases.map(|checks| outcome(checks, "a b")).join("\n"), @r#"
         error matcher_panicked: panics: the matcher panicked: can't cope with "a b"
         error matcher_panicked: not: the matcher panicked: can't cope with "a b"
         pass 1: the check passes
@@ -381,14 +378,9 @@ mod tests {
         let case = case(&json!([{"contains": "a"}]));
         let (a, b) = (answer_text("a").answer, answer_text("b").answer);
         let batch = [
-            CaseAnswers {
-                case: &case,
-                answers: vec![Some(&a), None, Some(&b)],
-                systems: Vec::new(),
-                costs: Vec::new(),
-            },
-            CaseAnswers { case: &case, answers: vec![], systems: Vec::new(), costs: Vec::new() },
-            CaseAnswers { case: &case, answers: vec![None], systems: Vec::new(), costs: Vec::new() },
+            answers_to(&case, vec![Some(&a), None, Some(&b)]),
+            answers_to(&case, vec![]),
+            answers_to(&case, vec![None]),
         ];
         let words: Vec<Vec<Option<&str>>> = score(&batch, &Commands::default(), &Canned::default())
             .iter()
@@ -422,14 +414,14 @@ mod tests {
     proptest! {
         #[test]
         fn not_is_the_exact_negation_and_scores_stay_in_range(text in texts()) {
-            let AnswerText { case, answer, replies } = answer_text(&text);
+            let whole = answer_text(&text);
             let commands = commands();
             let ctx = Compile::new(MATCHERS).with_commands(&commands);
             for example in examples() {
                 let negated = json!({"not": example.clone()});
                 let [plain, negated] = [example, negated].map(|written| {
                     let matcher = ctx.check(&CheckSpec::parse(&written).unwrap()).unwrap();
-                    matcher.check(&MatchInput { case: &case, answer: &answer, system: None, cost_usd: Some(0.001), unusable: None, replies: &replies })
+                    matcher.check(&MatchInput { system: None, cost_usd: Some(0.001), ..whole.input() })
                 });
                 match (plain, negated) {
                     (Ok(plain), Ok(negated)) => {
@@ -448,7 +440,7 @@ mod tests {
         fn judging_never_panics(text in texts(), finish in proptest::option::of("STOP|MAX_TOKENS|\\PC{0,8}")) {
             let case = case(&Value::Array(examples()));
             let answer = Answer { text, finish_reason: finish, ..Answer::default() };
-            let judged = score(&[CaseAnswers { case: &case, answers: vec![Some(&answer)], systems: Vec::new(), costs: Vec::new() }], &commands(), &Canned::default());
+            let judged = score(&[answers_to(&case, vec![Some(&answer)])], &commands(), &Canned::default());
             let outcome = &judged[0][0].as_ref().unwrap().outcome;
             prop_assert!(matches!(outcome, Outcome::Scored(_)), "{outcome:?}");
         }

@@ -27,7 +27,7 @@ mod tests;
 use super::matcher::{MatchError, MatchInput};
 use super::quote::bounded;
 use crate::domain::{ArgProblem, Command, Score, digest};
-use process::{Broken, Process};
+use process::{Breakage, Process};
 use protocol::Interpretation;
 #[cfg(feature = "cel")]
 pub(super) use protocol::{AnswerView, CaseView};
@@ -171,7 +171,7 @@ impl Pool {
                     Interpretation::Wrong(message) => Err(MatchError::new(format!("the command `{name}` {message}"))),
                 }
             }
-            Err(broken) => Err(MatchError::new(self.broke(process.end(), &broken))),
+            Err(breakage) => Err(MatchError::new(self.note_breakage(process.end(), &breakage))),
         }
     }
 
@@ -200,8 +200,9 @@ impl Pool {
     }
 
     /// A process broke, and ended like this.
-    fn broke(&self, end: process::End, broken: &Broken) -> String {
-        let mut message = format!("the command `{}` {}", self.command.name, broken.message(&end, self.command.timeout));
+    fn note_breakage(&self, end: process::End, breakage: &Breakage) -> String {
+        let mut message =
+            format!("the command `{}` {}", self.command.name, breakage.message(&end, self.command.timeout));
         if !end.stderr.is_empty() {
             message = format!("{message}; it wrote \"{}\"", end.stderr);
         }

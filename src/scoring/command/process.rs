@@ -38,7 +38,7 @@ enum Line {
 
 /// Why a process is of no use any more. What it may still say would answer a request of the past.
 #[derive(Debug)]
-pub(super) enum Broken {
+pub(super) enum Breakage {
     /// It ended, or closed its output.
     Ended,
     Late,
@@ -58,19 +58,21 @@ pub(super) struct End {
     pub(super) stderr: String,
 }
 
-impl Broken {
+impl Breakage {
     /// What happened, to follow the command's name.
     pub(super) fn message(&self, end: &End, timeout: Duration) -> String {
         match (self, end.status) {
-            (Broken::Ended, Some(status)) if status.code().is_some() => format!("ended without a reply ({status})"),
-            (Broken::Ended, _) => "closed its output without a reply".to_owned(),
-            (Broken::Late, _) => format!("did not reply within {timeout:?}"),
-            (Broken::Unasked, _) => "wrote a line that no request had asked for".to_owned(),
-            (Broken::TooLong, _) => format!("replied with more than {} KiB in a line", LONGEST_REPLY >> 10),
-            (Broken::NoReply(line), _) => format!("wrote a line that is not a reply: \"{line}\""),
-            (Broken::OtherId, _) => "replied with an id that is not the one of the request".to_owned(),
-            (Broken::NoId(error), _) => format!("can't be asked: the system gives no random bytes for an id: {error}"),
-            (Broken::Request(error), _) => format!("can't be asked: {error}"),
+            (Breakage::Ended, Some(status)) if status.code().is_some() => format!("ended without a reply ({status})"),
+            (Breakage::Ended, _) => "closed its output without a reply".to_owned(),
+            (Breakage::Late, _) => format!("did not reply within {timeout:?}"),
+            (Breakage::Unasked, _) => "wrote a line that no request had asked for".to_owned(),
+            (Breakage::TooLong, _) => format!("replied with more than {} KiB in a line", LONGEST_REPLY >> 10),
+            (Breakage::NoReply(line), _) => format!("wrote a line that is not a reply: \"{line}\""),
+            (Breakage::OtherId, _) => "replied with an id that is not the one of the request".to_owned(),
+            (Breakage::NoId(error), _) => {
+                format!("can't be asked: the system gives no random bytes for an id: {error}")
+            }
+            (Breakage::Request(error), _) => format!("can't be asked: {error}"),
         }
     }
 }
@@ -117,27 +119,27 @@ impl Process {
         &mut self,
         request: impl FnOnce(&str) -> Result<Vec<u8>, serde_json::Error>,
         timeout: Duration,
-    ) -> Result<Reply, Broken> {
+    ) -> Result<Reply, Breakage> {
         match self.replies.try_recv() {
-            Ok(Line::Whole(_) | Line::TooLong) => return Err(Broken::Unasked),
-            Err(TryRecvError::Disconnected) => return Err(Broken::Ended),
+            Ok(Line::Whole(_) | Line::TooLong) => return Err(Breakage::Unasked),
+            Err(TryRecvError::Disconnected) => return Err(Breakage::Ended),
             Err(TryRecvError::Empty) => {}
         }
-        let id = unforeseeable().map_err(Broken::NoId)?;
-        let line = request(&id).map_err(Broken::Request)?;
+        let id = unforeseeable().map_err(Breakage::NoId)?;
+        let line = request(&id).map_err(Breakage::Request)?;
         // The writer takes it at once, or has ended with the process; how long it then writes counts below.
-        self.requests.send(line).map_err(|_| Broken::Ended)?;
+        self.requests.send(line).map_err(|_| Breakage::Ended)?;
         let line = match self.replies.recv_timeout(timeout) {
             Ok(Line::Whole(line)) => line,
-            Ok(Line::TooLong) => return Err(Broken::TooLong),
-            Err(RecvTimeoutError::Timeout) => return Err(Broken::Late),
-            Err(RecvTimeoutError::Disconnected) => return Err(Broken::Ended),
+            Ok(Line::TooLong) => return Err(Breakage::TooLong),
+            Err(RecvTimeoutError::Timeout) => return Err(Breakage::Late),
+            Err(RecvTimeoutError::Disconnected) => return Err(Breakage::Ended),
         };
         // Without the id, which would make a report differ from run to run.
         let shown = || bounded(&String::from_utf8_lossy(&line).replace(&id, "…"), 80);
-        let reply = protocol::reply(&line).map_err(|_| Broken::NoReply(shown()))?;
+        let reply = protocol::reply(&line).map_err(|_| Breakage::NoReply(shown()))?;
         if reply.id != id {
-            return Err(Broken::OtherId);
+            return Err(Breakage::OtherId);
         }
         Ok(reply)
     }

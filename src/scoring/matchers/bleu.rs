@@ -154,7 +154,7 @@ impl Matcher for Bleu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scoring::rules::testing::{answer_text, compiled, problems, reasons, scores};
+    use crate::scoring::rules::testing::{problems, reasons, scores};
     use serde_json::json;
 
     #[test]
@@ -183,13 +183,6 @@ mod tests {
             &[("The cat sat on the mat.", true, 1.0), ("Dogs", false, 0.0), ("", false, 0.0)],
         );
         scores(json!({"bleu": {"to": "Yes", "min": 1}}), &[("Yes", true, 1.0), ("yes", false, 0.0)]);
-    }
-
-    #[test]
-    fn long_answers_are_not_measured() {
-        let matcher = compiled(json!({"bleu": {"to": "a", "min": 0.1}}));
-        assert!(matcher.check(&answer_text(&"b".repeat(100_000)).input()).is_ok());
-        assert!(matcher.check(&answer_text(&"b".repeat(100_001)).input()).is_err());
     }
 
     #[test]

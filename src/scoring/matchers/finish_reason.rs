@@ -83,17 +83,15 @@ impl Matcher for FinishReason {
 
 #[cfg(test)]
 mod tests {
-    use crate::domain::Answer;
-    use crate::scoring::rules::testing::{answer_text, compiled, problems};
+    use crate::scoring::rules::testing::{answer_text, problems, verdict};
     use serde_json::json;
 
     #[test]
     fn the_reason_is_one_of_the_list() {
         let said = |check, reason: Option<&str>| {
             let mut whole = answer_text("a");
-            whole.answer = Answer { finish_reason: reason.map(str::to_owned), ..whole.answer };
-            let score = compiled(check).check(&whole.input()).unwrap();
-            format!("{}: {}", score.pass, score.reason)
+            whole.answer.finish_reason = reason.map(str::to_owned);
+            verdict(check, &whole)
         };
         insta::assert_snapshot!([
             said(json!({"finish_reason": "STOP"}), Some("STOP")),

@@ -114,17 +114,17 @@ fn address(text: &str) -> Option<Url> {
 }
 
 /// One source that the answer cites.
-struct Cited<'a> {
+struct Source<'a> {
     /// As the service wrote it: the address, or what a source without one is called.
     name: &'a str,
     url: Option<Url>,
     title: Option<&'a str>,
 }
 
-impl<'a> Cited<'a> {
-    fn new(uri: Option<&'a str>, title: Option<&'a str>) -> Option<Cited<'a>> {
+impl<'a> Source<'a> {
+    fn new(uri: Option<&'a str>, title: Option<&'a str>) -> Option<Source<'a>> {
         let name = uri.or(title).filter(|name| !name.trim().is_empty())?;
-        Some(Cited { name, url: uri.and_then(address), title })
+        Some(Source { name, url: uri.and_then(address), title })
     }
 
     /// The site that it is on.
@@ -146,38 +146,38 @@ impl<'a> Cited<'a> {
 
 impl Grounding {
     /// What is cited, each address once.
-    fn cited<'a>(&self, details: &'a Details) -> Vec<Cited<'a>> {
-        let rests: HashSet<usize> = details.supports.iter().flat_map(|s| s.sources.iter().copied()).collect();
+    fn sources<'a>(&self, details: &'a Details) -> Vec<Source<'a>> {
+        let supporting: HashSet<usize> = details.supports.iter().flat_map(|s| s.sources.iter().copied()).collect();
         let sources = details.sources.iter().enumerate();
         let sources = sources
-            .filter(|(i, _)| !self.supported || rests.contains(i))
-            .map(|(_, source)| Cited::new(source.uri.as_deref(), source.title.as_deref()));
+            .filter(|(i, _)| !self.supported || supporting.contains(i))
+            .map(|(_, source)| Source::new(source.uri.as_deref(), source.title.as_deref()));
         let passages = details.citations.iter();
-        let passages = passages.map(|citation| Cited::new(citation.uri.as_deref(), citation.title.as_deref()));
+        let passages = passages.map(|citation| Source::new(citation.uri.as_deref(), citation.title.as_deref()));
         let pages = details.urls.iter().filter(|url| url.status == OPENED);
-        let pages = pages.map(|url| Cited::new(Some(&url.url), None));
+        let pages = pages.map(|url| Source::new(Some(&url.url), None));
         let mut known = HashSet::new();
         let all = sources.chain(passages).chain(pages).flatten();
-        all.filter(|cited| known.insert(cited.url.as_ref().map_or(cited.name, Url::as_str).to_owned())).collect()
+        all.filter(|source| known.insert(source.url.as_ref().map_or(source.name, Url::as_str).to_owned())).collect()
     }
 
     /// What is missing.
-    fn missing(&self, cited: &[Cited<'_>]) -> Option<String> {
-        let count = cited.len() as u64;
+    fn missing(&self, sources: &[Source<'_>]) -> Option<String> {
+        let count = sources.len() as u64;
         if count == 0 {
             return Some("cites no source".to_owned());
         }
-        let sources = counted(count, "source", "sources");
-        let of_these = || format!("among its {sources}, like {}", quote(cited[0].name));
-        let page = |(_, url): &&(String, Url)| !cited.iter().any(|cited| cited.url.as_ref() == Some(url));
+        let number = counted(count, "source", "sources");
+        let of_these = || format!("among its {number}, like {}", quote(sources[0].name));
+        let page = |(_, url): &&(String, Url)| !sources.iter().any(|source| source.url.as_ref() == Some(url));
         if let Some((written, _)) = self.urls.iter().find(page) {
             return Some(format!("{} is not {}", quote(written), of_these()));
         }
-        let site = |site: &&String| !cited.iter().any(|cited| cited.is_on(site));
+        let site = |site: &&String| !sources.iter().any(|source| source.is_on(site));
         if let Some(site) = self.hosts.iter().find(site) {
             return Some(format!("{} is not {}", quote(site), of_these()));
         }
-        (count < self.min).then(|| format!("cites {sources}, not at least {}", self.min))
+        (count < self.min).then(|| format!("cites {number}, not at least {}", self.min))
     }
 }
 
@@ -187,9 +187,9 @@ impl Matcher for Grounding {
         let Some(details) = details else {
             return Ok(Score::binary(false, "cites no source"));
         };
-        let cited = self.cited(details);
-        match self.missing(&cited) {
-            None => Ok(Score::binary(true, format!("cites {}", counted(cited.len() as u64, "source", "sources")))),
+        let sources = self.sources(details);
+        match self.missing(&sources) {
+            None => Ok(Score::binary(true, format!("cites {}", counted(sources.len() as u64, "source", "sources")))),
             // What is missing may be among what was not kept; else `not` would pass for want of room.
             Some(missing) if details.dropped > 0 => Err(MatchError::new(format!(
                 "{missing}, but {} of what the service told could not be kept",
@@ -202,16 +202,13 @@ impl Matcher for Grounding {
 
 #[cfg(test)]
 mod tests {
-    use crate::scoring::rules::testing::{answer_text, compiled, problems};
+    use crate::scoring::rules::testing::{answer_text, problems, verdict};
     use serde_json::{Value, json};
 
     fn said(check: Value, details: Value) -> String {
         let mut whole = answer_text("a");
         whole.answer.details = serde_json::from_value(details).unwrap();
-        match compiled(json!({"grounding": check})).check(&whole.input()) {
-            Ok(score) => format!("{}: {}", score.pass, score.reason),
-            Err(cannot) => format!("no judgement: {}", cannot.reason),
-        }
+        verdict(json!({"grounding": check}), &whole)
     }
 
     fn passes(check: Value, details: Value) -> bool {

@@ -66,15 +66,15 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let tolerance = fields.optional("tolerance", tolerance).unwrap_or(0.0);
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let mut value = fields.finish(value)?;
-    let mut probed = probed(&value);
-    without(&mut value, &ignore, "ignore")?;
-    without(&mut probed, &ignore, "ignore")?;
+    let mut probe = probe(&value);
+    remove_selected(&mut value, &ignore, "ignore")?;
+    remove_selected(&mut probe, &ignore, "ignore")?;
     let empty = match &value {
         Value::Object(map) => map.is_empty(),
         Value::Array(list) => list.is_empty(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     };
-    if !holds_something(&probed) {
+    if !holds_something(&probe) {
         return wrong(
             ArgProblem::new("`ignore` leaves nothing of the value, so nothing is compared")
                 .inside(Step::key("ignore"))
@@ -97,12 +97,12 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
 
 /// The value with something in each empty map and list. That one is empty is something to compare, unless whatever an
 /// answer might have in it is ignored.
-fn probed(value: &Value) -> Value {
+fn probe(value: &Value) -> Value {
     match value {
         Value::Object(map) if map.is_empty() => Value::from_iter([("\0", Value::Null)]),
-        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), probed(item))).collect(),
+        Value::Object(map) => map.iter().map(|(key, item)| (key.clone(), probe(item))).collect(),
         Value::Array(list) if list.is_empty() => Value::Array(vec![Value::Null]),
-        Value::Array(list) => list.iter().map(probed).collect(),
+        Value::Array(list) => list.iter().map(probe).collect(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
     }
 }
@@ -145,7 +145,7 @@ fn paths(value: &Value) -> Read<Vec<PathText>> {
 }
 
 /// Leaves out what the paths of the argument `key` select.
-fn without(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
+fn remove_selected(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key(key))];
         let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;

@@ -48,12 +48,12 @@ const MAX_STEPS: u64 = 1_000_000_000;
 /// How many values a check judges.
 const MAX_CHECKED: usize = 1_000;
 
-/// Keys of the arguments that [`Selected::read`] reads.
+/// Keys of the arguments that [`Selection::read`] reads.
 pub(super) const KEYS: [&str; 5] = ["path", "which", "check", "equals", "count"];
 
 /// A path and what must hold for the values that it selects.
 #[derive(Debug)]
-pub(super) struct Selected {
+pub(super) struct Selection {
     path: PathText,
     which: Which,
     check: Option<PartCheck>,
@@ -82,21 +82,21 @@ enum Which {
 #[derive(Debug)]
 struct JsonPath {
     fenced: bool,
-    selected: Selected,
+    selected: Selection,
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let known: Vec<&str> = KEYS.into_iter().chain(["fenced"]).collect();
     let mut fields = Fields::of(args, &known, "a map {path, check}, {path, equals} or {path, count}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
-    let selected = Selected::read(&mut fields, ctx);
+    let selected = Selection::read(&mut fields, ctx);
     let selected = fields.finish(selected)?;
     Ok(Box::new(JsonPath { fenced, selected }))
 }
 
-impl Selected {
+impl Selection {
     /// Reads [`KEYS`].
-    pub(super) fn read(fields: &mut Fields<'_>, ctx: &Compile<'_>) -> Option<Selected> {
+    pub(super) fn read(fields: &mut Fields<'_>, ctx: &Compile<'_>) -> Option<Selection> {
         let whiches = [("all", Which::All), ("any", Which::Any), ("first", Which::First)];
         let path = fields.required("path", "a JSONPath like $.items[*].name", PathText::read);
         let which = fields.optional("which", |value| choice(value, &whiches));
@@ -123,7 +123,7 @@ impl Selected {
                     .expected("`check` or `equals` beside it"),
             );
         }
-        Some(Selected { path: path?, which: which.unwrap_or(Which::All), check, equals, count })
+        Some(Selection { path: path?, which: which.unwrap_or(Which::All), check, equals, count })
     }
 
     /// Judges what the path selects from a value.
@@ -463,7 +463,7 @@ mod tests {
         };
         assert_eq!(said("$[*]", json!(1)), Ok(false));
         insta::assert_snapshot!(said("$[*]", json!({"min": 1})).unwrap_err(), @"$[*] selects 40000 values, and at most 1000 are checked");
-        // Selected over and over, twice as often at each level.
+        // Selection over and over, twice as often at each level.
         let deep = format!("{}1{}", "[".repeat(40), "]".repeat(40));
         let doubling = compiled(json!({"json_path": {"path": format!("${}", "[*,*]".repeat(40)), "count": 1}}));
         assert!(doubling.check(&answer_text(&deep).input()).is_err());

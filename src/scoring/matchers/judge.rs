@@ -217,17 +217,17 @@ impl Judge {
         let passing = votes.iter().filter(|vote| vote.value == 1.0).count();
         let pass = 2 * passing > votes.len();
         let value = if pass { 1.0 } else { 0.0 };
-        let heard = votes.iter().find(|vote| (vote.value == 1.0) == pass);
+        let vote = votes.iter().find(|vote| (vote.value == 1.0) == pass);
         let tally = match votes.len() {
             1 => String::new(),
             all => format!("{passing} of {all} votes for pass; "),
         };
-        Ok(Score::new(value, pass, format!("{tally}{}", said(heard))))
+        Ok(Score::new(value, pass, format!("{tally}{}", shown_reason(vote))))
     }
 
     fn mean(&self, input: &MatchInput<'_>, min: f64) -> Result<Score, MatchError> {
         let votes = self.ask(input, ReplyForm::Score, |_| None, read_score)?;
-        Ok(decided(&votes, min))
+        Ok(mean_score(&votes, min))
     }
 
     /// Each vote reads both in both orders: judges favour what stands first.
@@ -238,7 +238,7 @@ impl Judge {
             let read = |reply: &str| read_preference(reply, first);
             votes.extend(self.ask(input, ReplyForm::Preference, pair, read)?);
         }
-        Ok(decided(&votes, min))
+        Ok(mean_score(&votes, min))
     }
 
     /// Asks all votes. Every reply must be one, for a vote that is left out could have decided.
@@ -395,17 +395,17 @@ fn read_preference(reply: &str, answer_first: bool) -> Result<Vote, String> {
     Ok(Vote { value, reason })
 }
 
-fn decided(votes: &[Vote], min: f64) -> Score {
+fn mean_score(votes: &[Vote], min: f64) -> Score {
     let mean = votes.iter().map(|vote| vote.value).sum::<f64>() / votes.len().max(1) as f64;
     // A mean of scores that equal the least one may miss it by a rounding.
     let pass = mean + 1e-9 >= min && !votes.is_empty();
     let is = if pass { "at least" } else { "less than" };
-    let heard = votes.iter().min_by(|a, b| a.value.total_cmp(&b.value));
-    Score::new(mean, pass, format!("the judge's mean is {mean:.2}, {is} {min}; {}", said(heard)))
+    let vote = votes.iter().min_by(|a, b| a.value.total_cmp(&b.value));
+    Score::new(mean, pass, format!("the judge's mean is {mean:.2}, {is} {min}; {}", shown_reason(vote)))
 }
 
 /// What a judge gave as its reason.
-fn said(vote: Option<&Vote>) -> String {
+fn shown_reason(vote: Option<&Vote>) -> String {
     match vote.map(|vote| vote.reason.trim()).filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("the judge: {}", bounded(reason, 300)),
         None => "the judge gave no reason".to_owned(),

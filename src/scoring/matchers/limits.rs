@@ -88,17 +88,17 @@ fn milliseconds(value: &Value) -> Read<u64> {
 
 impl Matcher for Latency {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let taken = [
+        let limits = [
             ("the answer", self.max, Some(input.answer.latency_ms)),
             ("the first token", self.first_token, input.answer.first_token_ms),
         ];
         let mut unknown = None;
-        for (what, max, taken) in taken {
+        for (what, max, actual) in limits {
             let Some(max) = max else { continue };
-            match taken.filter(|taken| *taken > 0) {
+            match actual.filter(|actual| *actual > 0) {
                 // Too late for one is too late, whatever the other is.
-                Some(taken) if taken > max => {
-                    return Ok(Score::binary(false, format!("{what} took {taken} ms, more than {max}")));
+                Some(actual) if actual > max => {
+                    return Ok(Score::binary(false, format!("{what} took {actual} ms, more than {max}")));
                 }
                 Some(_) => {}
                 None => unknown = Some(MatchError::new(format!("how long {what} took is not known"))),
@@ -116,7 +116,7 @@ type Count = fn(&Usage) -> u64;
 
 /// A kind of tokens, and how many there may be.
 #[derive(Debug)]
-struct Counted {
+struct TokenBound {
     name: &'static str,
     of: Count,
     /// No answer has none of them.
@@ -133,7 +133,7 @@ const KINDS: [(&str, Count, bool); 4] = [
 ];
 
 #[derive(Debug)]
-struct Tokens(Vec<Counted>);
+struct Tokens(Vec<TokenBound>);
 
 fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
     let mut fields = Fields::of(args, &KINDS.map(|(name, ..)| name), "a map {prompt, output, thinking, total}")?;
@@ -142,7 +142,7 @@ fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProb
     }
     let mut counted = Vec::new();
     for (name, of, always) in KINDS {
-        counted.extend(fields.optional(name, bounds).map(|bounds| Counted { name, of, always, bounds }));
+        counted.extend(fields.optional(name, bounds).map(|bounds| TokenBound { name, of, always, bounds }));
     }
     Ok(Box::new(Tokens(fields.finish(Some(counted))?)))
 }
@@ -151,13 +151,13 @@ impl Matcher for Tokens {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let usage = &input.answer.usage;
         let mut unknown = None;
-        for Counted { name, of, always, bounds } in &self.0 {
-            let taken = of(usage);
+        for TokenBound { name, of, always, bounds } in &self.0 {
+            let actual = of(usage);
             // Without any count, none of them was told.
-            if taken == 0 && (*always || usage.total == 0) {
+            if actual == 0 && (*always || usage.total == 0) {
                 unknown = Some(MatchError::new(format!("how many {name} tokens it took is not known")));
-            } else if !bounds.hold(taken) {
-                let reason = format!("took {taken} {name} tokens, not {}", bounds.describe());
+            } else if !bounds.hold(actual) {
+                let reason = format!("took {actual} {name} tokens, not {}", bounds.describe());
                 return Ok(Score::binary(false, reason));
             }
         }
@@ -171,7 +171,7 @@ impl Matcher for Tokens {
 #[cfg(test)]
 mod tests {
     use crate::domain::Usage;
-    use crate::scoring::rules::testing::{answer_text, compiled, problems};
+    use crate::scoring::rules::testing::{answer_text, problems, verdict};
     use serde_json::{Value, json};
 
     /// What a check says of an answer that took so long, and so many tokens: prompt, output, thinking, total.
@@ -181,10 +181,7 @@ mod tests {
         whole.answer.first_token_ms = first;
         let [prompt, output, thinking, total] = tokens;
         whole.answer.usage = Usage { prompt, output, thinking, total, cached: 0 };
-        match compiled(check).check(&whole.input()) {
-            Ok(score) => format!("{}: {}", score.pass, score.reason),
-            Err(cannot) => format!("no judgement: {}", cannot.reason),
-        }
+        verdict(check, &whole)
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn bare(text: &str) -> String {
 }
 
 impl Kind {
-    /// Where one may stand; [`Kind::holds`] decides.
+    /// Where one may stand; [`Kind::match_length`] decides.
     fn pattern(self) -> &'static str {
         match self {
             // The addresses of RFC 5321 that occur in practice: no quoted local part, no address literal; and those of RFC
@@ -122,7 +122,7 @@ impl Kind {
     }
 
     /// How long the one is that this candidate begins with, in bytes.
-    fn holds(self, found: &str) -> Option<usize> {
+    fn match_length(self, found: &str) -> Option<usize> {
         match self {
             Kind::Email => (!found.starts_with('.') && !found.contains("..")).then_some(found.len()),
             Kind::Phone => Some(found.len()),
@@ -215,7 +215,7 @@ impl NoPii {
             while found.len() < MAX_FOUND
                 && let Some(candidate) = shape.find_at(text, at)
             {
-                let Some(length) = kind.holds(candidate.as_str()) else {
+                let Some(length) = kind.match_length(candidate.as_str()) else {
                     at = next(text, candidate.start(), candidate.end(), *kind);
                     continue;
                 };

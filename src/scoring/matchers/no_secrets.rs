@@ -91,7 +91,7 @@ const KINDS: [(&str, &str); 21] = [
 /// Whether a text in the shape of this kind is one. Beginnings that words in a row could follow, like `sk-proj-` or `AQ.`, need
 /// what follows to look random: a capital, a small letter and a digit. Of 40 random characters one in 400 lacks one of these,
 /// of the 100 and more of most keys none.
-fn holds(kind: &str, found: &str) -> bool {
+fn is_key(kind: &str, found: &str) -> bool {
     let random = |rest: &str| {
         let has = |is: fn(&u8) -> bool| rest.bytes().any(|byte| is(&byte));
         has(u8::is_ascii_uppercase) && has(u8::is_ascii_lowercase) && has(u8::is_ascii_digit)
@@ -166,7 +166,7 @@ impl NoSecrets {
                 continue;
             };
             let keys = shape.find_iter(text);
-            let keys = keys.filter(|key| holds(kind, key.as_str()));
+            let keys = keys.filter(|key| is_key(kind, key.as_str()));
             let forbidden = keys.filter(|key| !self.allow.iter().any(|allowed| allowed == key.as_str()));
             let room = MAX_FOUND - found.len();
             found.extend(forbidden.take(room).map(|key| (*kind, key.range())));

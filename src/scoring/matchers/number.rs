@@ -66,7 +66,11 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         Value::Object(map) => {
             let known = ["value", "tolerance", "relative", "min", "max", "after", "which"];
             let mut fields = Fields::new(map, &known);
-            let wanted = if fields.has("min") || fields.has("max") { within(&mut fields) } else { near(&mut fields) };
+            let wanted = if fields.has("min") || fields.has("max") {
+                range_target(&mut fields)
+            } else {
+                value_target(&mut fields)
+            };
             let after = fields.optional("after", needle).map(str::to_owned);
             let which =
                 fields.optional("which", |which| choice(which, &[("first", Which::First), ("last", Which::Last)]));
@@ -85,7 +89,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     Ok(Box::new(matcher))
 }
 
-fn near(fields: &mut Fields<'_>) -> Option<Target> {
+fn value_target(fields: &mut Fields<'_>) -> Option<Target> {
     let value = fields.required("value", "a number, or a range of `min` and `max`", number);
     let tolerance = fields.optional("tolerance", not_negative).unwrap_or(0.0);
     let relative = fields.optional("relative", share).unwrap_or(0.0);
@@ -99,7 +103,7 @@ fn near(fields: &mut Fields<'_>) -> Option<Target> {
     value.map(|value| Target::Near { value, tolerance, relative })
 }
 
-fn within(fields: &mut Fields<'_>) -> Option<Target> {
+fn range_target(fields: &mut Fields<'_>) -> Option<Target> {
     let min = fields.optional("min", number);
     let max = fields.optional("max", number);
     for key in ["value", "tolerance", "relative"] {

@@ -69,7 +69,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let captures = fields.has("capture") || fields.has("is");
     let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count, captures));
     let wanted = match count {
-        _ if captures => captured(&mut fields, regex.as_deref(), ctx),
+        _ if captures => capture_condition(&mut fields, regex.as_deref(), ctx),
         Some(count) => Some(Condition::Count(count)),
         None => Some(Condition::One),
     };
@@ -78,7 +78,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
 }
 
 /// Reads `capture` and `is`.
-fn captured(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Condition> {
+fn capture_condition(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Condition> {
     if fields.has("count") {
         fields.refuse(
             ArgProblem::new("`count` does not go with `capture`")

@@ -201,7 +201,7 @@ impl Matcher for Rouge {
 
 #[cfg(test)]
 mod tests {
-    use crate::scoring::rules::testing::{answer_text, compiled, problems, reasons, scores};
+    use crate::scoring::rules::testing::{problems, reasons, scores};
     use serde_json::{Value, json};
 
     fn rouge(to: &str, min: f64, metric: &str) -> Value {
@@ -246,23 +246,6 @@ mod tests {
             let check = json!({"rouge": {"to": to, "min": 0.5, "metric": "rouge1", "words": "stems"}});
             scores(check, &[(answer, score >= 0.5, score)]);
         }
-    }
-
-    #[test]
-    fn the_nearest_reference_counts_and_the_threshold_is_inclusive() {
-        scores(
-            json!({"rouge": {"to_any": ["good bye", "see you soon"], "min": 0.8}}),
-            &[("see you", true, 0.8), ("good day", false, 0.5)],
-        );
-    }
-
-    #[test]
-    fn long_answers_are_not_measured() {
-        let judged =
-            |metric, length| compiled(rouge("a", 0.1, metric)).check(&answer_text(&"b".repeat(length)).input());
-        assert!(judged("rougeL", 10_000).is_ok());
-        assert!(judged("rougeL", 10_001).is_err());
-        assert!(judged("rouge1", 100_001).is_err());
     }
 
     #[test]

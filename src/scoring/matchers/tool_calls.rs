@@ -77,13 +77,13 @@ const MODES: [(&str, Mode); 5] = [
 #[derive(Debug)]
 struct ToolCalls {
     mode: Mode,
-    calls: Vec<Expected>,
+    calls: Vec<ExpectedCall>,
     min_f1: Option<f64>,
 }
 
 /// A call that is expected.
 #[derive(Debug)]
-struct Expected {
+struct ExpectedCall {
     name: String,
     /// `None`: its arguments are not looked at.
     args: Option<Vec<(String, Arg)>>,
@@ -136,7 +136,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     Ok(Box::new(ToolCalls { mode, calls, min_f1 }))
 }
 
-fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<Expected>> {
+fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<ExpectedCall>> {
     let Some(list) = value.as_array() else {
         return wrong(not_a("a list of calls, like [{name: find_order}]", value));
     };
@@ -151,7 +151,7 @@ fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<Expected>> {
     each(list, |written| call(written, ctx))
 }
 
-fn call(value: &Value, ctx: &Compile<'_>) -> Read<Expected> {
+fn call(value: &Value, ctx: &Compile<'_>) -> Read<ExpectedCall> {
     let mut fields = Fields::of(value, &["name", "args", "extra_args"], "a map {name, args, extra_args}")?;
     let name = fields.required("name", "the name of a function", needle);
     let args = fields.optional("args", |value| arguments(value, ctx));
@@ -171,7 +171,7 @@ fn call(value: &Value, ctx: &Compile<'_>) -> Read<Expected> {
         );
     }
     let name = fields.finish(name)?;
-    Ok(Expected { name: name.to_owned(), args, extra_args: extra_args.unwrap_or(false) })
+    Ok(ExpectedCall { name: name.to_owned(), args, extra_args: extra_args.unwrap_or(false) })
 }
 
 fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
@@ -202,7 +202,7 @@ fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
     if problems.is_empty() { Ok(args) } else { Err(problems) }
 }
 
-impl Expected {
+impl ExpectedCall {
     /// Why a call does not fit; `None` if it does.
     fn misfit(&self, input: &MatchInput<'_>, made: &ToolCall) -> Result<Option<String>, MatchError> {
         if self.name != made.name {

@@ -1,6 +1,6 @@
 //! `yaml`: the answer is a map or a list in YAML, which a schema accepts, or of which a path selects what is expected.
 
-use super::json_path::{KEYS, Selected};
+use super::json_path::{KEYS, Selection};
 use super::json_schema::{JsonSchema, inline_schema, schema};
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, flag, inside};
@@ -47,7 +47,7 @@ const MAX_DEPTH: usize = 32;
 struct Yaml {
     fenced: bool,
     schema: Option<JsonSchema>,
-    selected: Option<Selected>,
+    selected: Option<Selection>,
 }
 
 fn inline(args: &mut Value, files: &ProjectFiles, _: &Commands) -> Result<(), Vec<ArgProblem>> {
@@ -63,7 +63,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         Fields::of_map_or_true(args, &known, "yaml", "a map {schema, path, check, equals, count, fenced}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let schema = fields.optional("schema", |value| schema(value, ctx));
-    let selected = if KEYS.iter().any(|key| fields.has(key)) { Selected::read(&mut fields, ctx) } else { None };
+    let selected = if KEYS.iter().any(|key| fields.has(key)) { Selection::read(&mut fields, ctx) } else { None };
     let yaml = fields.finish(Some(Yaml { fenced, schema, selected }))?;
     Ok(Box::new(yaml))
 }

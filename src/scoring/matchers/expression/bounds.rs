@@ -82,7 +82,7 @@ fn bound(expression: &IdedExpr, sizes: &mut Vec<(String, Size)>) -> Bound {
         }
         Expr::Call(call) => {
             let parts: Vec<Bound> = parts(expression).into_iter().map(|part| bound(part, sizes)).collect();
-            called(&call.func_name, &parts)
+            call_bound(&call.func_name, &parts)
         }
         Expr::List(_) | Expr::Map(_) | Expr::Struct(_) => {
             let parts: Vec<Bound> = parts(expression).into_iter().map(|part| bound(part, sizes)).collect();
@@ -143,7 +143,7 @@ fn all(parts: &[Bound]) -> Bound {
 }
 
 /// A function or an operator of these parts, the target first.
-fn called(function: &str, parts: &[Bound]) -> Bound {
+fn call_bound(function: &str, parts: &[Bound]) -> Bound {
     let all = all(parts);
     let least = parts.iter().map(|part| part.size.total()).fold(f64::INFINITY, f64::min);
     let largest = parts.iter().fold(Size::default(), |largest, part| largest.or(part.size));

@@ -147,7 +147,7 @@ fn parse(text: &str) -> Read<Arc<Program>> {
         return wrong(too_deep());
     }
     let mut names = Names { source: &source, uses: BTreeSet::new(), problems: Vec::new() };
-    names.look(&root, &mut Vec::new());
+    names.visit(&root, &mut Vec::new());
     let Names { uses, problems, .. } = names;
     if !problems.is_empty() {
         return Err(problems);
@@ -250,8 +250,8 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    /// Looks at an expression within loops over these variables.
-    fn look(&mut self, expression: &IdedExpr, variables: &mut Vec<String>) {
+    /// Visits an expression within loops over these variables.
+    fn visit(&mut self, expression: &IdedExpr, variables: &mut Vec<String>) {
         match &expression.expr {
             Expr::Ident(name) => self.identifier(expression.id, name, variables),
             Expr::Call(call) => {
@@ -259,21 +259,21 @@ impl Names<'_> {
                 if named && !FUNCTIONS.contains(&call.func_name.as_str()) {
                     self.unknown(expression.id, "function", &call.func_name, &FUNCTIONS);
                 }
-                parts(expression).into_iter().for_each(|part| self.look(part, variables));
+                parts(expression).into_iter().for_each(|part| self.visit(part, variables));
             }
             Expr::Comprehension(looping) => {
-                self.look(&looping.iter_range, variables);
-                self.look(&looping.accu_init, variables);
+                self.visit(&looping.iter_range, variables);
+                self.visit(&looping.accu_init, variables);
                 let outer = variables.len();
                 variables.extend([looping.iter_var.clone(), looping.accu_var.clone()]);
                 variables.extend(looping.iter_var2.clone());
                 for part in [&looping.loop_cond, &looping.loop_step, &looping.result] {
-                    self.look(part, variables);
+                    self.visit(part, variables);
                 }
                 variables.truncate(outer);
             }
             Expr::List(_) | Expr::Select(_) | Expr::Map(_) => {
-                parts(expression).into_iter().for_each(|part| self.look(part, variables));
+                parts(expression).into_iter().for_each(|part| self.visit(part, variables));
             }
             Expr::Struct(structure) => self.unknown(expression.id, "type", &structure.type_name, &TYPES),
             Expr::Literal(_) => {}
@@ -365,12 +365,12 @@ impl Matcher for Cel {
         }
         match cel::Value::resolve(&self.expression.root, &context) {
             Ok(found) => self.score(&found),
-            Err(error) => Err(MatchError::new(format!("the expression has no value: {}", told(&error)))),
+            Err(error) => Err(MatchError::new(format!("the expression has no value: {}", message(&error)))),
         }
     }
 }
 
-fn told(error: &ExecutionError) -> String {
+fn message(error: &ExecutionError) -> String {
     let text = error.to_string();
     if text.contains(LISTED) {
         return "map() and filter() loop over lists alone, because the keys of a map have no order".to_owned();
@@ -424,27 +424,18 @@ fn kind(value: &cel::Value) -> String {
 mod tests {
     use super::{Cel, expression};
     use crate::domain::{Answer, ToolCall, Turn, TurnRole};
-    use crate::scoring::matcher::{MatchInput, Matcher as _};
-    use crate::scoring::rules::testing::{AnswerText, Canned, answer_text, compiled, problems, verdicts};
+    use crate::scoring::matcher::Matcher as _;
+    use crate::scoring::rules::testing::{answer_text, compiled, problems, verdict, verdicts};
     use serde_json::{Value, json};
 
     fn told(expr: &str, answer: &Answer) -> String {
-        let AnswerText { mut case, .. } = answer_text("");
-        case.tags = vec!["refunds".to_owned()];
-        case.vars = json!({"question": "When?", "words": ["nine", "ten"], "most": 3}).as_object().unwrap().clone();
-        case.history = vec![Turn { role: TurnRole::User, text: "Hi".to_owned() }];
-        let input = MatchInput {
-            case: &case,
-            answer,
-            system: None,
-            cost_usd: Some(0.002),
-            unusable: None,
-            replies: &Canned::default(),
-        };
-        match compiled(json!({"cel": expr})).check(&input) {
-            Ok(score) => format!("{}: {}", score.pass, score.reason),
-            Err(cannot) => cannot.to_string(),
-        }
+        let mut whole = answer_text("");
+        whole.case.tags = vec!["refunds".to_owned()];
+        whole.case.vars =
+            json!({"question": "When?", "words": ["nine", "ten"], "most": 3}).as_object().unwrap().clone();
+        whole.case.history = vec![Turn { role: TurnRole::User, text: "Hi".to_owned() }];
+        whole.answer = answer.clone();
+        verdict(json!({"cel": expr}), &whole)
     }
 
     #[test]
@@ -491,15 +482,15 @@ mod tests {
         ];
         let told: Vec<String> = table.iter().map(|expr| told(expr, &answer)).collect();
         insta::assert_snapshot!(told.join("\n"), @r#"
-        the expression has no value: No such key: none
-        the expression has no value: found no matching overload for '_>_' applied to '(string, int)'
-        the expression has no value: Division by zero of Int(1)
-        the expression has no value: map() and filter() loop over lists alone, because the keys of a map have no order
-        the expression yields neither true nor false, but the text "b"
-        the expression yields a number; `min` says what passes
-        the expression has no value: Error executing function 'matches': the pattern "(" is not valid: unclosed group (at character 1)
-        the expression has no value: No such key: 0
-        the expression has no value: Unexpected type: got 'string', want 'iterable'
+        no judgement: the expression has no value: No such key: none
+        no judgement: the expression has no value: found no matching overload for '_>_' applied to '(string, int)'
+        no judgement: the expression has no value: Division by zero of Int(1)
+        no judgement: the expression has no value: map() and filter() loop over lists alone, because the keys of a map have no order
+        no judgement: the expression yields neither true nor false, but the text "b"
+        no judgement: the expression yields a number; `min` says what passes
+        no judgement: the expression has no value: Error executing function 'matches': the pattern "(" is not valid: unclosed group (at character 1)
+        no judgement: the expression has no value: No such key: 0
+        no judgement: the expression has no value: Unexpected type: got 'string', want 'iterable'
         "#);
         verdicts(json!({"cel": "json.a > 1"}), &[("{\"a\": 2}", true), ("{\"a\": 1}", false), ("no JSON", false)]);
     }
@@ -612,23 +603,15 @@ mod tests {
 
     #[test]
     fn the_deepest_expressions_fit_the_stack() {
-        let answer = answer_text("[1]").answer;
+        let whole = answer_text("[1]");
         for (level, end) in [("[", "]"), ("(json.size() > 0 ? ", " : 1)"), ("json.map(x, ", ")"), ("-(1 + ", ")")] {
             let deepest = (1..24).rev().find_map(|levels| {
                 let expr = format!("size([{}json{}]) > 0", level.repeat(levels), end.repeat(levels));
                 let expression = expression(&Value::String(expr)).ok()?;
                 Some(Cel { expression, min: None })
             });
-            let AnswerText { case, .. } = answer_text("");
             // Whatever it says: the thread is still there.
-            let _ = deepest.unwrap().check(&MatchInput {
-                case: &case,
-                answer: &answer,
-                system: None,
-                cost_usd: None,
-                unusable: None,
-                replies: &Canned::default(),
-            });
+            let _ = deepest.unwrap().check(&whole.input());
         }
     }
 }
