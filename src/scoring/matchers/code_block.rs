@@ -158,20 +158,6 @@ mod tests {
             json!({"code_block": "c plus plus"}),
             json!({"code_block": {"language": "", "count": {"min": 0}}}),
             json!({"code_block": {"check": {"tool_calls": {"mode": "none"}}}}),
-        ]), @r#"
-        /code_block code_block: true or false stands here
-          expected: a language, or a map {language, count, check}
-        /code_block code_block: the map is empty
-          expected: language, count or check
-          help: for any code block, write `count: {min: 1}`
-        /code_block code_block: "c plus plus" is not one word
-          expected: the word after the opening fence, like python
-        /code_block/language code_block: the text is empty
-          expected: a text with at least one visible character
-        /code_block/count/min code_block: `min: 0` holds for every answer
-          expected: a `min` of 1 or more, or a `max`
-        /code_block/check/tool_calls code_block: `tool_calls` judges a whole answer, not a part of it
-          expected: a check of a text, or this one as a check of its own
-        "#);
+        ]));
     }
 }

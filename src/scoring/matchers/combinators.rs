@@ -278,29 +278,7 @@ mod tests {
             json!({"at_least": {"n": 1, "of": ["a", {"contains": "b", "weight": 2}, {"contians": "c"}]}}),
             json!({"at_least": {"n": 1, "of": ["a", {"contains": "b", "weight": 2}]}}),
             json!({"at_least": {"off": ["a"]}}),
-        ]), @"
-        /at_least at_least: a list stands here
-          expected: a map {n, of}
-        /at_least/n at_least: 0 of 1 checks can't fail
-          expected: 1 to 1
-        /at_least/n at_least: 2 of 1 checks can't hold
-          expected: 1 to 1
-        /at_least/n at_least: 1.5 is not a count
-          expected: a whole number of 0 or more
-        /at_least/of at_least: the list is empty
-          expected: a list of at least one check
-        /at_least/of/2/contians at_least: unknown matcher `contians`
-          expected: one of [every matcher]
-          help: did you mean `contains`?
-        /at_least/of/1/weight at_least: a check inside `at_least` can't have a weight: it holds or not
-        /at_least/off at_least: unknown key `off`
-          expected: one of the keys n, of
-          help: did you mean `of`?
-        /at_least at_least: `n` is missing
-          expected: how many of the checks must hold
-        /at_least at_least: `of` is missing
-          expected: a list of checks
-        ");
+        ]));
     }
 
     #[test]

@@ -123,19 +123,7 @@ mod tests {
             json!({"equals": {"value": "a", "white_space": true}}),
             json!({"equals": {"value": "a", "normalize": true, "unicode": "nfkc"}}),
             json!({"equals": {"value": "a", "normalize": false, "unicode": "nfkc"}}),
-        ]), @"
-        /equals/white_space equals: `colapse` is not known here
-          expected: one of keep, trim, collapse, remove
-          help: did you mean `collapse`?
-        /equals/unicode equals: `nfd` is not known here
-          expected: one of as_is, nfc, nfkc
-          help: did you mean `nfc`?
-        /equals/white_space equals: true or false stands here
-          expected: one of keep, trim, collapse, remove
-        /equals/normalize equals: `normalize: true` already says what happens to white space and Unicode form
-          expected: `normalize` alone, or `white_space` and `unicode` without it
-          help: `normalize: true` is the same as `white_space: collapse` and `unicode: nfc`
-        ");
+        ]));
     }
 
     #[test]
@@ -159,31 +147,6 @@ mod tests {
             json!({"equals": ["a"]}),
             json!({"equals": {}}),
             json!({"equals": {"value": "", "ignorecase": true, "normalize": "yes"}}),
-        ]), @r#"
-        /equals equals: the text is empty
-          expected: a text with at least one visible character
-        /equals equals: the text is only white space
-          expected: a text with at least one visible character
-          help: to look for white space, use `regex`
-        /equals equals: a number stands here
-          expected: a text
-          help: put it in quotes: "18"
-        /equals equals: true or false stands here
-          expected: a text
-          help: put it in quotes: "true"
-        /equals equals: nothing stands here
-          expected: a text
-        /equals equals: a list stands here
-          expected: a text
-        /equals equals: `value` is missing
-          expected: the text to compare with
-        /equals/ignorecase equals: unknown key `ignorecase`
-          expected: one of the keys value, ignore_case, normalize, white_space, unicode
-          help: did you mean `ignore_case`?
-        /equals/value equals: the text is empty
-          expected: a text with at least one visible character
-        /equals/normalize equals: a text stands here
-          expected: true or false
-        "#);
+        ]));
     }
 }

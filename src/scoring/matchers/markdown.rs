@@ -343,27 +343,6 @@ mod tests {
             json!({"markdown": {"list_items": 2, "none": ["list"]}}),
             json!({"markdown": {"heading_levels": [0, 7]}}),
             json!({"markdown": {"table": {}}}),
-        ]), @"
-        /markdown markdown: true or false stands here
-          expected: a map {has, none, heading_levels, list_items, table}
-        /markdown markdown: the map is empty
-          expected: at least one of has, none, heading_levels, list_items, table
-        /markdown/has markdown: the list is empty
-          expected: a list of at least one kind
-        /markdown/none/0 markdown: `linkk` is not known here
-          expected: one of heading, list, table, code, inline_code, link, image, quote, bold, rule
-          help: did you mean `link`?
-        /markdown/none markdown: table is wanted and forbidden, so no answer can pass
-          expected: kinds that nothing else asks for
-        /markdown/none markdown: list is wanted and forbidden, so no answer can pass
-          expected: kinds that nothing else asks for
-        /markdown/heading_levels/0 markdown: there are no headings of level 0
-          expected: 1 to 6
-        /markdown/heading_levels/1 markdown: there are no headings of level 7
-          expected: 1 to 6
-        /markdown/table markdown: the map is empty
-          expected: columns, rows or both
-          help: for any table, write `has: [table]`
-        ");
+        ]));
     }
 }

@@ -321,18 +321,6 @@ mod tests {
             json!({"no_secrets": {"kinds": []}}),
             json!({"no_secrets": {"kinds": ["github"], "allow": [""]}}),
             json!({"no_secrets": ["jwt"]}),
-        ]), @"
-        /no_secrets no_secrets: `no_secrets: false` says nothing
-          expected: true, or a map {kinds, allow}
-          help: for the opposite, write `not: {no_secrets: true}`
-        /no_secrets/kinds no_secrets: the list is empty
-          expected: a list of at least one kind
-        /no_secrets/kinds/0 no_secrets: `github` is not known here
-          expected: one of google_api_key, google_oauth_token, google_oauth_secret, aws_access_key, github_token, gitlab_token, slack_token, slack_webhook, stripe_key, openai_key, anthropic_key, hugging_face_token, npm_token, pypi_token, sendgrid_key, twilio_key, shopify_token, digitalocean_token, databricks_token, jwt, private_key
-        /no_secrets/allow/0 no_secrets: the text is empty
-          expected: a text with at least one visible character
-        /no_secrets no_secrets: a list stands here
-          expected: true, or a map {kinds, allow}
-        ");
+        ]));
     }
 }

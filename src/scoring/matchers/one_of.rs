@@ -70,16 +70,6 @@ mod tests {
             json!({"one_of": []}),
             json!({"one_of": "yes"}),
             json!({"one_of": {"values": [true, ""]}}),
-        ]), @r#"
-        /one_of one_of: the list is empty
-          expected: a list of at least one text
-        /one_of one_of: a text stands here
-          expected: a list of texts, or a map {values, ignore_case, normalize}
-        /one_of/values/0 one_of: true or false stands here
-          expected: a text
-          help: put it in quotes: "true"
-        /one_of/values/1 one_of: the text is empty
-          expected: a text with at least one visible character
-        "#);
+        ]));
     }
 }

@@ -270,15 +270,6 @@ mod tests {
             json!({"refusal": {"phrases": ["no"]}}),
             json!({"refusal": {"value": true, "phrases": []}}),
             json!({"refusal": {"value": true, "phrases": ["no", "?!"]}}),
-        ]), @"
-        /refusal refusal: a text stands here
-          expected: true, false, or a map {value, phrases}
-        /refusal refusal: `value` is missing
-          expected: true for a refusal, false for none
-        /refusal/phrases refusal: the list is empty
-          expected: a list of at least one text
-        /refusal/phrases/1 refusal: the phrase has no word, or too many
-          expected: the beginning of an answer, of at most 300 characters
-        ");
+        ]));
     }
 }

@@ -199,31 +199,6 @@ mod tests {
             json!({"script": {"scripts": [], "min": 0}}),
             json!({"script": {"scripts": ["Han", "Han", "Klingon"], "min": 90}}),
             json!({"script": {"scripts": ["Han"], "script": "Latin"}}),
-        ]), @r#"
-        /script script: a number stands here
-          expected: a text
-          help: put it in quotes: "1"
-        /script script: no script has the name ``
-          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
-        /script script: no script has the name `latin`
-          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
-          help: did you mean `Latin`?
-        /script script: Common is no script of its own
-          expected: a script like Latin or Cyrillic
-        /script script: `script` is missing
-          expected: the name of a script, like Latin, or several in `scripts`
-        /script/scripts script: the list is empty
-          expected: a list of at least one script
-        /script/min script: 0 is not a share that can decide
-          expected: more than 0 and at most 1, like 0.8
-        /script/scripts/1 script: Han stands twice
-        /script/scripts/2 script: no script has the name `Klingon`
-          expected: a Unicode script name like Latin, Cyrillic, Greek, Arabic, Hebrew, Devanagari, Thai, Han or Hangul
-        /script/min script: 90 is not a share that can decide
-          expected: more than 0 and at most 1, like 0.8
-          help: scores are 0 to 1 here: 90 of 100 is 0.9
-        /script script: `script` and `scripts` exclude each other
-          expected: one name in `script`, or several in `scripts`
-        "#);
+        ]));
     }
 }

@@ -215,33 +215,6 @@ mod tests {
             json!({"semantic": {"to": "a", "to_any": ["b"], "min": 1.5, "by": ""}}),
             json!({"semantic": {"to_any": [], "min": "high"}}),
             json!({"semantic": {"to": "x".repeat(8001), "min": 0.5, "treshold": 1}}),
-        ]), @"
-        /semantic semantic: a text stands here
-          expected: a map {to, min}
-        /semantic semantic: `min` is missing
-          expected: the least cosine that passes, like 0.85
-        /semantic semantic: `to` is missing
-          expected: the text to compare with, or several in `to_any`
-        /semantic/to semantic: the text is only white space
-          expected: a text with at least one visible character
-          help: to look for white space, use `regex`
-        /semantic/min semantic: 0 is not a cosine that can decide
-          expected: more than 0 and at most 1, like 0.8
-        /semantic semantic: `to` and `to_any` exclude each other
-          expected: one text in `to`, or several in `to_any`
-        /semantic/by semantic: the text is empty
-          expected: a text with at least one visible character
-        /semantic/min semantic: 1.5 is not a cosine that can decide
-          expected: more than 0 and at most 1, like 0.8
-          help: scores are 0 to 1 here: 1.5 of 100 is 0.015
-        /semantic/to_any semantic: the list has 0 texts
-          expected: 1 to 100 texts
-        /semantic/min semantic: a text stands here
-          expected: a number
-        /semantic/treshold semantic: unknown key `treshold`
-          expected: one of the keys to, to_any, min, by
-        /semantic/to semantic: the text has 8001 bytes
-          expected: at most 8000 bytes, which is what a model of embeddings reads
-        ");
+        ]));
     }
 }

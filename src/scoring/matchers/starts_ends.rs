@@ -111,17 +111,6 @@ mod tests {
             json!({"starts_with": ""}),
             json!({"ends_with": ["a"]}),
             json!({"ends_with": {"value": " ", "normalise": true}}),
-        ]), @"
-        /starts_with starts_with: the text is empty
-          expected: a text with at least one visible character
-        /ends_with ends_with: a list stands here
-          expected: a text
-        /ends_with/normalise ends_with: unknown key `normalise`
-          expected: one of the keys value, ignore_case, normalize, white_space, unicode
-          help: did you mean `normalize`?
-        /ends_with/value ends_with: the text is only white space
-          expected: a text with at least one visible character
-          help: to look for white space, use `regex`
-        ");
+        ]));
     }
 }
