@@ -31,9 +31,17 @@ pub(super) fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
 
 fn commit_of(root: &Path, rev: &str) -> Result<Option<String>, Problem> {
     let output = git(root, &["rev-parse", "--verify", "--quiet", &format!("{rev}^{{commit}}")])?;
-    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    let is_object = commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
-    Ok((output.status.success() && is_object).then_some(commit))
+    Ok(object_of(&output))
+}
+
+/// The object name that git printed.
+fn object_of(output: &Output) -> Option<String> {
+    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (output.status.success() && is_object(&name)).then_some(name)
+}
+
+fn is_object(name: &str) -> bool {
+    name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// The newest commit that `rev` and HEAD have in common: the state that a branch started from.
@@ -44,17 +52,13 @@ pub fn merge_base(root: &Path, rev: &str) -> Result<String, Problem> {
     let hint = "fetch all commits: `git fetch --unshallow origin`, or `fetch-depth: 0` of actions/checkout";
     let other = resolve(root, rev)?;
     let head = resolve(root, "HEAD")?;
-    let output = git(root, &["merge-base", &head, &other])?;
-    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    if output.status.success() && commit.len() >= 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(commit);
-    }
-    Err(Problem::new(format!("HEAD and `{rev}` have no commit in common that is here")).hint(hint))
+    object_of(&git(root, &["merge-base", &head, &other])?)
+        .ok_or_else(|| Problem::new(format!("HEAD and `{rev}` have no commit in common that is here")).hint(hint))
 }
 
 /// A commit that a verdict names: the whole object name of one that is here.
 pub fn commit(root: &Path, name: &str) -> Result<String, Problem> {
-    if name.len() < 40 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if !is_object(name) {
         let shown: String = name.chars().take(100).collect();
         return Err(Problem::new(format!("`{shown}` is not the name of a commit")));
     }

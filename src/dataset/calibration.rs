@@ -53,33 +53,29 @@ fn parse(text: &str, shown: &str) -> Result<Vec<CalibrationEntry>, Problems> {
     let Document { schema, judges } = serde_json::from_str(text).map_err(|error| {
         let place = Place::at(shown, clamp(error.line()), clamp(error.column()));
         // The place stands in front of the message already.
-        let told = error.to_string();
-        let told = told.split(" at line ").next().unwrap_or_default();
-        not_one(Problem::at(place, format!("is no calibration of judges: {told}")))
+        let message = error.to_string();
+        let message = message.split(" at line ").next().unwrap_or_default();
+        not_one(Problem::at(place, format!("is no calibration of judges: {message}")))
     })?;
     if schema != SCHEMA {
         let message = format!("its schema is not `{SCHEMA}`");
         return Err(not_one(Problem::at(Place::file(shown), message)).into());
     }
     let mut problems = Problems::default();
+    let mut refuse = |message| problems.push(not_one(Problem::at(Place::file(shown), message)));
     let mut seen: BTreeSet<JudgeUse> = BTreeSet::new();
     for entry in &judges {
-        let asked = entry.judge_use();
+        let (judge, errors) = (entry.judge_use(), entry.counts.errors);
         if entry.counts.passing() == 0 || entry.counts.failing() == 0 {
-            let message = format!("the judge `{asked}` has no labels of one of both kinds");
-            problems.push(not_one(Problem::at(Place::file(shown), message)));
+            refuse(format!("the judge `{judge}` has no labels of one of both kinds"));
         }
         let judged = entry.counts.passing().saturating_add(entry.counts.failing());
-        if judged > MOST_LABELS || entry.counts.errors.saturating_mul(20) > judged.saturating_add(entry.counts.errors) {
-            let message = format!(
-                "the judge `{asked}` has {judged} labels and {} errors, which no calibration comes to",
-                entry.counts.errors
-            );
-            problems.push(not_one(Problem::at(Place::file(shown), message)));
+        if judged > MOST_LABELS || errors.saturating_mul(20) > judged.saturating_add(errors) {
+            let count = format!("{judged} labels and {errors} errors");
+            refuse(format!("the judge `{judge}` has {count}, which no calibration comes to"));
         }
-        if !seen.insert(asked.clone()) {
-            let message = format!("the judge `{asked}` is there twice");
-            problems.push(not_one(Problem::at(Place::file(shown), message)));
+        if !seen.insert(judge.clone()) {
+            refuse(format!("the judge `{judge}` is there twice"));
         }
     }
     problems.or(judges)

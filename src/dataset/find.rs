@@ -24,10 +24,10 @@ pub(super) struct GoldenPath {
 pub(super) fn files(paths: &[PathBuf], problems: &mut Problems) -> Vec<GoldenPath> {
     let mut search = Search { problems, found: Vec::new(), seen: HashMap::new() };
     for path in paths {
-        match fs::metadata(path) {
-            Ok(data) if data.is_dir() => search.folder(path),
-            Ok(_) => search.file(path),
-            Err(error) => search.unreadable(path, &error),
+        match search.readable(path, fs::metadata(path)) {
+            Some(data) if data.is_dir() => search.folder(path),
+            Some(_) => search.file(path),
+            None => {}
         }
     }
     search.found
@@ -43,32 +43,23 @@ struct Search<'a> {
 impl Search<'_> {
     fn file(&mut self, path: &Path) {
         let shown = shown(path);
-        if let Some(found) = self.check_file(path, &shown) {
-            match path.canonicalize() {
-                Err(error) => self.unreadable(path, &error),
-                Ok(real) => match self.seen.get(&real) {
-                    Some(first) => {
-                        let problem = Problem::at(Place::file(shown), "the file is read twice")
-                            .hint(format!("it is also reached as `{first}`: name it once"));
-                        self.problems.push(problem);
-                    }
-                    None => {
-                        self.seen.insert(real, shown);
-                        self.found.push(found);
-                    }
-                },
+        let Some(found) = self.check_file(path, &shown) else { return };
+        let Some(real) = self.readable(path, path.canonicalize()) else { return };
+        match self.seen.get(&real) {
+            Some(first) => {
+                let problem = Problem::at(Place::file(shown), "the file is read twice")
+                    .hint(format!("it is also reached as `{first}`: name it once"));
+                self.problems.push(problem);
+            }
+            None => {
+                self.seen.insert(real, shown);
+                self.found.push(found);
             }
         }
     }
 
     fn check_file(&mut self, path: &Path, shown: &Arc<str>) -> Option<GoldenPath> {
-        let is_file = match fs::metadata(path) {
-            Ok(data) => data.is_file(),
-            Err(error) => {
-                self.unreadable(path, &error);
-                return None;
-            }
-        };
+        let is_file = self.readable(path, fs::metadata(path))?.is_file();
         let format = path.extension().and_then(OsStr::to_str).and_then(Format::of_extension);
         match format {
             Some(format) if is_file => Some(GoldenPath {
@@ -93,10 +84,7 @@ impl Search<'_> {
     }
 
     fn folder(&mut self, root: &Path) {
-        let real_root = match root.canonicalize() {
-            Ok(real) => real,
-            Err(error) => return self.unreadable(root, &error),
-        };
+        let Some(real_root) = self.readable(root, root.canonicalize()) else { return };
         let mut walk = Walk { root, visited: HashSet::from([real_root.clone()]), real_root, files: Vec::new() };
         self.walk(root, &mut walk);
         walk.files.sort_by(|one, other| in_folder(root, one).cmp(in_folder(root, other)));
@@ -106,10 +94,8 @@ impl Search<'_> {
     }
 
     fn walk(&mut self, folder: &Path, walk: &mut Walk<'_>) {
-        let mut entries = match fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>) {
-            Ok(entries) => entries,
-            Err(error) => return self.unreadable(folder, &error),
-        };
+        let entries = fs::read_dir(folder).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let Some(mut entries) = self.readable(folder, entries) else { return };
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             let name = entry.file_name();
@@ -117,13 +103,8 @@ impl Search<'_> {
                 continue;
             }
             let path = entry.path();
-            let is_folder = match fs::metadata(&path) {
-                Ok(data) => data.is_dir(),
-                Err(error) => {
-                    self.unreadable(&path, &error);
-                    continue;
-                }
-            };
+            let Some(data) = self.readable(&path, fs::metadata(&path)) else { continue };
+            let is_folder = data.is_dir();
             let is_skipped = match is_folder {
                 true => name == SNAPSHOTS,
                 false => name.as_encoded_bytes().starts_with(b"README"),
@@ -141,13 +122,7 @@ impl Search<'_> {
 
     /// Refuses links that lead out of the folder, and folders that are reached again.
     fn stays_inside(&mut self, path: &Path, is_folder: bool, walk: &mut Walk<'_>) -> bool {
-        let real = match path.canonicalize() {
-            Ok(real) => real,
-            Err(error) => {
-                self.unreadable(path, &error);
-                return false;
-            }
-        };
+        let Some(real) = self.readable(path, path.canonicalize()) else { return false };
         if !real.starts_with(&walk.real_root) {
             let problem = Problem::at(Place::file(shown(path)), "the link leads out of the golden folder")
                 .expected(format!("a target below `{}`", shown(walk.root)));
@@ -162,14 +137,15 @@ impl Search<'_> {
         true
     }
 
-    fn unreadable(&mut self, path: &Path, error: &io::Error) {
-        let place = Place::file(shown(path));
-        let message = if error.kind() == io::ErrorKind::NotFound {
-            "no such file or folder".to_owned()
-        } else {
-            format!("can't be read: {error}")
+    /// What was read, or a problem and `None`.
+    fn readable<T>(&mut self, path: &Path, read: io::Result<T>) -> Option<T> {
+        let message = match read {
+            Ok(read) => return Some(read),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => "no such file or folder".to_owned(),
+            Err(error) => format!("can't be read: {error}"),
         };
-        self.problems.push(Problem::at(place, message));
+        self.problems.push(Problem::at(Place::file(shown(path)), message));
+        None
     }
 }
 

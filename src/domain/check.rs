@@ -49,34 +49,25 @@ impl CheckSpec {
                 .expected("one matcher a check; write two checks, or `all: [..]`"));
         }
         let mut spec = CheckSpec::plain(matcher, args.clone());
+        let refuse = |key: &str, message: &str, expected: &str| {
+            Err(ArgProblem::new(format!("`{key}` is not {message}")).inside(Step::key(key)).expected(expected))
+        };
         if let Some(weight) = map.get("weight") {
             match weight.as_f64() {
                 Some(weight) if weight.is_finite() && weight >= 0.0 => spec.weight = weight,
-                _ => {
-                    return Err(ArgProblem::new("`weight` is not a number of 0 or more")
-                        .inside(Step::key("weight"))
-                        .expected("a number like 1 or 0.5"));
-                }
+                _ => return refuse("weight", "a number of 0 or more", "a number like 1 or 0.5"),
             }
         }
         if let Some(name) = map.get("name") {
             match name.as_str() {
                 Some(name) if !name.trim().is_empty() => spec.name = Some(name.to_owned()),
-                _ => {
-                    return Err(ArgProblem::new("`name` is not a text")
-                        .inside(Step::key("name"))
-                        .expected("a short text"));
-                }
+                _ => return refuse("name", "a text", "a short text"),
             }
         }
         if let Some(advisory) = map.get("advisory") {
             match advisory.as_bool() {
                 Some(advisory) => spec.advisory = advisory,
-                None => {
-                    return Err(ArgProblem::new("`advisory` is not true or false")
-                        .inside(Step::key("advisory"))
-                        .expected("true or false"));
-                }
+                None => return refuse("advisory", "true or false", "true or false"),
             }
         }
         Ok(spec)

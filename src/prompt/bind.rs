@@ -33,8 +33,7 @@ pub(super) fn called(expression: &HelperTemplate) -> Option<&str> {
     let name = match &expression.name {
         Parameter::Name(name) => name,
         Parameter::Path(Path::Relative((_, raw))) => raw,
-        Parameter::Path(_) | Parameter::Literal(_) | Parameter::Subexpression(_) => return None,
-        _ => return None,
+        Parameter::Path(_) | Parameter::Literal(_) | Parameter::Subexpression(_) | _ => return None,
     };
     (!is_bare(expression) || dialect::helper(name).is_some()).then_some(name)
 }
@@ -62,19 +61,12 @@ pub(super) fn bind(template: &mut Template) {
 /// Every `{{name}}` and `{{helper arguments}}`, also inside blocks.
 fn visit_expressions(template: &mut Template, change: &mut dyn FnMut(&mut HelperTemplate)) {
     for element in &mut template.elements {
-        match element {
-            TemplateElement::Expression(expression) | TemplateElement::HtmlExpression(expression) => change(expression),
-            TemplateElement::HelperBlock(block) => {
-                for branch in block.template.iter_mut().chain(&mut block.inverse) {
-                    visit_expressions(branch, change);
-                }
+        if let TemplateElement::Expression(expression) | TemplateElement::HtmlExpression(expression) = element {
+            change(expression);
+        } else if let TemplateElement::HelperBlock(block) = element {
+            for branch in block.template.iter_mut().chain(&mut block.inverse) {
+                visit_expressions(branch, change);
             }
-            TemplateElement::RawString(_) | TemplateElement::Comment(_) | TemplateElement::PartialExpression(_) => {}
-            // Refused before; see `lint`.
-            TemplateElement::PartialBlock(_)
-            | TemplateElement::DecoratorBlock(_)
-            | TemplateElement::DecoratorExpression(_)
-            | _ => {}
         }
     }
 }
@@ -82,21 +74,15 @@ fn visit_expressions(template: &mut Template, change: &mut dyn FnMut(&mut Helper
 /// Every name and argument, also inside blocks and parentheses.
 pub(super) fn visit(template: &mut Template, change: &mut dyn FnMut(&mut Parameter)) {
     for element in &mut template.elements {
-        match element {
-            TemplateElement::Expression(call)
-            | TemplateElement::HtmlExpression(call)
-            | TemplateElement::HelperBlock(call) => visit_call(call, change),
-            TemplateElement::PartialExpression(partial) => {
-                for parameter in partial.params.iter_mut().chain(partial.hash.values_mut()) {
-                    visit_parameter(parameter, change);
-                }
+        if let TemplateElement::Expression(call)
+        | TemplateElement::HtmlExpression(call)
+        | TemplateElement::HelperBlock(call) = element
+        {
+            visit_call(call, change);
+        } else if let TemplateElement::PartialExpression(partial) = element {
+            for parameter in partial.params.iter_mut().chain(partial.hash.values_mut()) {
+                visit_parameter(parameter, change);
             }
-            TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
-            // Refused before; see `lint`.
-            TemplateElement::PartialBlock(_)
-            | TemplateElement::DecoratorBlock(_)
-            | TemplateElement::DecoratorExpression(_)
-            | _ => {}
         }
     }
 }

@@ -5,8 +5,8 @@
 
 use super::marks;
 use handlebars::{
-    Context, Handlebars, Helper, HelperDef, HelperResult, JsonValue, Output, RenderContext, RenderError,
-    RenderErrorReason, Renderable, ScopedJson,
+    Context, Handlebars, Helper, HelperDef, HelperResult, Output, RenderContext, RenderError, RenderErrorReason,
+    Renderable, ScopedJson,
 };
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -65,8 +65,8 @@ pub(super) fn registry() -> Handlebars<'static> {
         registry.unregister_helper(foreign);
     }
     registry.register_escape_fn(handlebars::no_escape);
-    registry.register_helper(VALUE, Box::new(PrintValue));
-    registry.register_helper("json", Box::new(PrintJson));
+    registry.register_helper(VALUE, inline_helper(|helper, _| print_value(helper)));
+    registry.register_helper("json", inline_helper(|helper, _| print_json(helper)));
     registry.register_helper("ifEquals", Box::new(Equals { wanted: true }));
     registry.register_helper("unlessEquals", Box::new(Equals { wanted: false }));
     registry
@@ -74,14 +74,53 @@ pub(super) fn registry() -> Handlebars<'static> {
 
 /// Adds the helpers that leave marks between `token`s.
 pub(super) fn with_marks<'rc>(rc: &mut RenderContext<'_, 'rc>, token: &'rc str) {
-    rc.register_local_helper("role", Box::new(LeaveMark { token, mark: role }));
-    rc.register_local_helper("history", Box::new(LeaveMark { token, mark: history }));
-    rc.register_local_helper("media", Box::new(LeaveMark { token, mark: media }));
-    rc.register_local_helper("section", Box::new(LeaveMark { token, mark: section }));
+    let mut add = |name, mark: fn(&Helper<'_>) -> Result<String, RenderError>| {
+        let leave = move |helper: &Helper<'_>, _: &Value| Ok(format!("{token}{}{token}", mark(helper)?).into());
+        rc.register_local_helper(name, inline_helper(leave));
+    };
+    add("role", role);
+    add("history", |_| Ok(marks::history()));
+    add("media", media);
+    add("section", section);
 }
 
+/// Adds the helper that reads context variables.
 pub(super) fn with_context<'rc>(rc: &mut RenderContext<'_, 'rc>, variables: &'rc Map<String, Value>) {
-    rc.register_local_helper(CONTEXT, Box::new(ReadContext { variables }));
+    let read = |helper: &Helper<'_>, root: &Value| {
+        let mut steps = helper.params().iter().filter_map(|step| step.value().as_str());
+        let first = match steps.next() {
+            Some("root") => Some(root),
+            Some(name) => variables.get(name),
+            None => None,
+        };
+        Ok(steps.fold(first, |value, step| value?.get(step)).cloned().unwrap_or_default())
+    };
+    rc.register_local_helper(CONTEXT, inline_helper(read));
+}
+
+/// A helper that makes a value from its arguments and the case's variables.
+struct InlineHelper<F>(F);
+
+fn inline_helper<F>(make: F) -> Box<InlineHelper<F>>
+where
+    F: Fn(&Helper<'_>, &Value) -> Result<Value, RenderError> + Send + Sync,
+{
+    Box::new(InlineHelper(make))
+}
+
+impl<F> HelperDef for InlineHelper<F>
+where
+    F: Fn(&Helper<'_>, &Value) -> Result<Value, RenderError> + Send + Sync,
+{
+    fn call_inner<'reg: 'rc, 'rc>(
+        &self,
+        helper: &Helper<'rc>,
+        _: &'reg Handlebars<'reg>,
+        context: &'rc Context,
+        _: &mut RenderContext<'reg, 'rc>,
+    ) -> Result<ScopedJson<'rc>, RenderError> {
+        (self.0)(helper, context.data()).map(ScopedJson::Derived)
+    }
 }
 
 fn refuse(message: impl Into<String>) -> RenderError {
@@ -97,31 +136,20 @@ fn argument<'h>(helper: &'h Helper<'_>, index: usize) -> Result<&'h Value, Rende
 
 /// Prints as JavaScript would, for that is what serves dotprompt files elsewhere; what JavaScript would print as
 /// `[object Object]` is refused.
-struct PrintValue;
-
-impl HelperDef for PrintValue {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let value = argument(helper, 0)?;
-        let text = match value.as_array() {
-            Some(items) => {
-                let texts: Option<Vec<String>> = items.iter().map(scalar_text).collect();
-                texts.map(|texts| texts.join(","))
-            }
-            None => scalar_text(value),
-        };
-        let text = text.ok_or_else(|| {
-            let name = helper.param(0).and_then(|param| param.relative_path()).map_or("this", String::as_str);
-            let kind = if value.is_object() { "a map" } else { "a list of more than plain values" };
-            refuse(format!("`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"))
-        })?;
-        Ok(ScopedJson::Derived(Value::String(text)))
-    }
+fn print_value(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    let value = argument(helper, 0)?;
+    let text = match value.as_array() {
+        Some(items) => {
+            let texts: Option<Vec<String>> = items.iter().map(scalar_text).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        None => scalar_text(value),
+    };
+    text.map(Value::String).ok_or_else(|| {
+        let name = helper.param(0).and_then(|param| param.relative_path()).map_or("this", String::as_str);
+        let kind = if value.is_object() { "a map" } else { "a list of more than plain values" };
+        refuse(format!("`{name}` is {kind}, which has no text; write {{{{json {name}}}}}"))
+    })
 }
 
 fn scalar_text(value: &Value) -> Option<String> {
@@ -142,27 +170,16 @@ fn number_text(number: &serde_json::Number) -> String {
     }
 }
 
-struct PrintJson;
-
-impl HelperDef for PrintJson {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let value = argument(helper, 0)?;
-        let indent = match helper.hash_get("indent").map(|indent| indent.value()) {
-            None | Some(Value::Null) => String::new(),
-            Some(Value::Number(width)) => " ".repeat(width.as_u64().unwrap_or(0).min(10) as usize),
-            Some(Value::String(text)) => text.chars().take(10).collect(),
-            Some(_) => return Err(refuse("`indent` of `json` is neither a number nor a text")),
-        };
-        let text = if indent.is_empty() { serde_json::to_string(value) } else { indented(value, &indent) };
-        text.map(|text| ScopedJson::Derived(Value::String(text)))
-            .map_err(|error| refuse(format!("`json` failed: {error}")))
-    }
+fn print_json(helper: &Helper<'_>) -> Result<Value, RenderError> {
+    let value = argument(helper, 0)?;
+    let indent = match helper.hash_get("indent").map(|indent| indent.value()) {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::Number(width)) => " ".repeat(width.as_u64().unwrap_or(0).min(10) as usize),
+        Some(Value::String(text)) => text.chars().take(10).collect(),
+        Some(_) => return Err(refuse("`indent` of `json` is neither a number nor a text")),
+    };
+    let text = if indent.is_empty() { serde_json::to_string(value) } else { indented(value, &indent) };
+    text.map(Value::String).map_err(|error| refuse(format!("`json` failed: {error}")))
 }
 
 fn indented(value: &Value, indent: &str) -> Result<String, serde_json::Error> {
@@ -199,58 +216,9 @@ fn equal(left: &Value, right: &Value) -> bool {
     }
 }
 
-struct ReadContext<'rc> {
-    variables: &'rc Map<String, Value>,
-}
-
-impl HelperDef for ReadContext<'_> {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        context: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let mut steps = helper.params().iter().filter_map(|step| step.value().as_str());
-        let mut value = match steps.next() {
-            Some("root") => Some(context.data()),
-            Some(name) => self.variables.get(name),
-            None => None,
-        };
-        for step in steps {
-            value = value.and_then(|value| value.get(step));
-        }
-        Ok(ScopedJson::Derived(value.cloned().unwrap_or(JsonValue::Null)))
-    }
-}
-
-/// Leaves one mark; `mark` makes its content from the arguments.
-struct LeaveMark<'rc> {
-    token: &'rc str,
-    mark: fn(&Helper<'_>) -> Result<String, RenderError>,
-}
-
-impl HelperDef for LeaveMark<'_> {
-    fn call_inner<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        _: &'reg Handlebars<'reg>,
-        _: &'rc Context,
-        _: &mut RenderContext<'reg, 'rc>,
-    ) -> Result<ScopedJson<'rc>, RenderError> {
-        let mark = (self.mark)(helper)?;
-        let token = self.token;
-        Ok(ScopedJson::Derived(Value::String(format!("{token}{mark}{token}"))))
-    }
-}
-
 fn role(helper: &Helper<'_>) -> Result<String, RenderError> {
     let role = argument(helper, 0)?.as_str().and_then(marks::Speaker::parse);
     role.map(marks::role).ok_or_else(|| refuse("`role` got something else than \"system\", \"user\" or \"model\""))
-}
-
-fn history(_: &Helper<'_>) -> Result<String, RenderError> {
-    Ok(marks::history())
 }
 
 fn media(helper: &Helper<'_>) -> Result<String, RenderError> {

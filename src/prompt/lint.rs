@@ -194,8 +194,7 @@ impl Linter<'_> {
                     self.call(call, at);
                 }
             }
-            Parameter::Name(_) | Parameter::Literal(_) => {}
-            _ => {}
+            Parameter::Name(_) | Parameter::Literal(_) | _ => {}
         }
     }
 }

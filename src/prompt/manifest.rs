@@ -94,12 +94,24 @@ impl Reader<'_> {
     }
 
     fn known_keys(&mut self, raw: &Map<String, Value>) {
-        for key in raw.keys().filter(|key| !key.contains('.') && !KNOWN_KEYS.contains(&key.as_str())) {
+        let expected = format!("one of {}, or a key in a namespace, `team.key`", KNOWN_KEYS.join(", "));
+        let keys = raw.keys().filter(|key| !key.contains('.'));
+        self.unknown_keys(keys, &[], &KNOWN_KEYS, "in the front matter", &expected);
+    }
+
+    fn unknown_keys<'k>(
+        &mut self,
+        keys: impl Iterator<Item = &'k String>,
+        path: &[Step],
+        known: &[&str],
+        owner: &str,
+        expected: &str,
+    ) {
+        for key in keys.filter(|key| !known.contains(&key.as_str())) {
             let shown: String = key.chars().take(60).collect();
-            let problem = self
-                .problem(&[Step::key(key)], format!("unknown key `{shown}` in the front matter"))
-                .expected(format!("one of {}, or a key in a namespace, `team.key`", KNOWN_KEYS.join(", ")));
-            self.problems.push(problem.did_you_mean(key, KNOWN_KEYS));
+            let message = format!("unknown key `{shown}` {owner}");
+            let problem = self.problem(&inside(path, Step::key(key)), message).expected(expected);
+            self.problems.push(problem.did_you_mean(key, known.iter().copied()));
         }
     }
 
@@ -131,13 +143,9 @@ impl Reader<'_> {
                 return Map::new();
             }
         };
-        for unknown in map.keys().filter(|name| !keys.is_empty() && !keys.contains(&name.as_str())) {
-            let path: Vec<Step> = path.iter().cloned().chain([Step::key(unknown)]).collect();
-            let shown: String = unknown.chars().take(60).collect();
-            let problem = self
-                .problem(&path, format!("unknown key `{shown}` in `{key}`"))
-                .expected(format!("one of {}", keys.join(", ")));
-            self.problems.push(problem.did_you_mean(unknown, keys.iter().copied()));
+        if !keys.is_empty() {
+            let expected = format!("one of {}", keys.join(", "));
+            self.unknown_keys(map.keys(), &path, keys, &format!("in `{key}`"), &expected);
         }
         map.clone()
     }
@@ -278,14 +286,8 @@ impl Reader<'_> {
 
     fn tool(&mut self, written: &Map<String, Value>, path: &[Step; 2]) -> Option<Tool> {
         const KEYS: [&str; 6] = ["name", "description", "inputSchema", "input", "parameters", "outputSchema"];
-        let inside = |key: &str| -> Vec<Step> { path.iter().cloned().chain([Step::key(key)]).collect() };
-        for key in written.keys().filter(|key| !KEYS.contains(&key.as_str())) {
-            let shown: String = key.chars().take(60).collect();
-            let problem = self
-                .problem(&inside(key), format!("unknown key `{shown}` of a tool"))
-                .expected(format!("one of {}", KEYS.join(", ")));
-            self.problems.push(problem.did_you_mean(key, KEYS));
-        }
+        let inside = |key: &str| inside(path, Step::key(key));
+        self.unknown_keys(written.keys(), path, &KEYS, "of a tool", &format!("one of {}", KEYS.join(", ")));
         let Some(name) = written.get("name").and_then(Value::as_str).filter(|name| !name.is_empty()) else {
             self.refuse(path, "a tool has no name", TOOL);
             return None;
@@ -328,6 +330,11 @@ impl Reader<'_> {
 
 const TOOL: &str = "a map like `{name: search, description: .., inputSchema: {query: string}}`; tools of the service itself, like googleSearch, stand in `config.tools`";
 
+fn inside(path: &[Step], step: Step) -> Vec<Step> {
+    path.iter().cloned().chain([step]).collect()
+}
+
+/// The steps of a JSON pointer.
 fn steps(pointer: &str) -> impl Iterator<Item = Step> {
     pointer.split('/').skip(1).map(|step| match step.parse() {
         Ok(index) => Step::Index(index),

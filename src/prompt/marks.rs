@@ -3,32 +3,21 @@
 //! A mark stands between two tokens. The token is a digest over the template and all values, so no value can contain it:
 //! a value would have to contain a digest of itself. It is the same for the same inputs.
 
+use crate::domain::{Words, string_enum};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaker {
-    System,
-    User,
-    Model,
+string_enum! {
+    pub enum Speaker {
+        System = "system",
+        User = "user",
+        Model = "model",
+    }
 }
 
 impl Speaker {
     pub fn parse(name: &str) -> Option<Speaker> {
-        match name {
-            "system" => Some(Speaker::System),
-            "user" => Some(Speaker::User),
-            "model" => Some(Speaker::Model),
-            _ => None,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Speaker::System => "system",
-            Speaker::User => "user",
-            Speaker::Model => "model",
-        }
+        Speaker::WORDS.iter().find(|(word, _)| *word == name).map(|(_, speaker)| *speaker)
     }
 }
 
@@ -46,25 +35,22 @@ pub(super) enum Piece<'a> {
     Mark(Mark),
 }
 
-/// Written form of a mark. JSON, because it has no line ends: an indented partial indents after each of them.
-fn write(mark: &Value) -> String {
-    mark.to_string()
-}
+// Marks are written as JSON, because it has no line ends: an indented partial indents after each of them.
 
 pub(super) fn role(speaker: Speaker) -> String {
-    write(&Value::from(vec!["role", speaker.as_str()]))
+    Value::from(vec!["role", speaker.as_str()]).to_string()
 }
 
 pub(super) fn history() -> String {
-    write(&Value::from(vec!["history"]))
+    Value::from(vec!["history"]).to_string()
 }
 
 pub(super) fn media(url: &str, content_type: Option<&str>) -> String {
-    write(&Value::from_iter(["media", url].into_iter().chain(content_type)))
+    Value::from_iter(["media", url].into_iter().chain(content_type)).to_string()
 }
 
 pub(super) fn section(name: &str) -> String {
-    write(&Value::from(vec!["section", name]))
+    Value::from(vec!["section", name]).to_string()
 }
 
 /// Splits rendered text at its marks. `None` if a mark was cut into pieces, which no template can do.

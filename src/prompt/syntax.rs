@@ -16,10 +16,6 @@ pub(super) struct SyntaxProblem {
     pub(super) expected: Option<String>,
 }
 
-fn problem(at: usize, message: impl Into<String>, expected: Option<&str>) -> SyntaxProblem {
-    SyntaxProblem { at, message: message.into(), expected: expected.map(str::to_owned) }
-}
-
 /// What stands between the braces of each tag, comments aside.
 pub(super) fn tags(body: &str) -> Result<Vec<Range<usize>>, Vec<SyntaxProblem>> {
     let mut checker = Checker { body, open: Vec::new(), tags: Vec::new(), found: Vec::new() };
@@ -36,6 +32,11 @@ struct Checker<'a> {
 }
 
 impl<'a> Checker<'a> {
+    fn refuse(&mut self, at: usize, message: impl Into<String>, expected: Option<&str>) {
+        let expected = expected.map(str::to_owned);
+        self.found.push(SyntaxProblem { at, message: message.into(), expected });
+    }
+
     fn run(&mut self) {
         let mut at = 0;
         while let Some(start) = self.body[at..].find("{{").map(|found| at + found) {
@@ -43,11 +44,11 @@ impl<'a> Checker<'a> {
             at = end;
         }
         for (name, at) in std::mem::take(&mut self.open) {
-            self.found.push(problem(
+            self.refuse(
                 at,
                 format!("`{{{{#{name}}}}}` is never closed"),
                 Some(&format!("`{{{{/{name}}}}}` further down")),
-            ));
+            );
         }
     }
 
@@ -63,15 +64,15 @@ impl<'a> Checker<'a> {
             return self.comment(start);
         }
         if rest.starts_with("{{{{") {
-            self.found.push(problem(
+            self.refuse(
                 start,
                 "raw blocks `{{{{..}}}}` are not part of dotprompt",
                 Some(r"`\{{` for braces that are text"),
-            ));
+            );
             return None;
         }
         let Some(inside) = inside_of_tag(rest) else {
-            self.found.push(problem(start, "a `{{` is never closed", Some("`}}`")));
+            self.refuse(start, "a `{{` is never closed", Some("`}}`"));
             return None;
         };
         let inside = start + inside.start..start + inside.end;
@@ -88,33 +89,29 @@ impl<'a> Checker<'a> {
             None => rest.find("}}").map(|end| start + end + 2),
         };
         if end.is_none() {
-            self.found.push(problem(start, "a comment is never closed", Some("`}}`, or `--}}` after `{{!--`")));
+            self.refuse(start, "a comment is never closed", Some("`}}`, or `--}}` after `{{!--`"));
         }
         end
     }
 
     fn read(&mut self, start: usize, inside: &'a str) {
         if deepest(inside) > MAX_TAG_DEPTH {
-            self.found.push(problem(
-                start,
-                format!("a tag nests more than {MAX_TAG_DEPTH} parentheses or brackets"),
-                None,
-            ));
+            self.refuse(start, format!("a tag nests more than {MAX_TAG_DEPTH} parentheses or brackets"), None);
         }
         let inside = inside.trim_matches('~').trim();
         if inside.is_empty() {
-            self.found.push(problem(start, "a tag is empty", Some("a variable or a helper, like `{{question}}`")));
+            self.refuse(start, "a tag is empty", Some("a variable or a helper, like `{{question}}`"));
         } else if let Some(opened) = inside.strip_prefix('#') {
             let name = first_word(opened.trim_start_matches(['>', '*']));
             self.open.push((name, start));
             if self.open.len() > MAX_DEPTH {
-                self.found.push(problem(start, format!("blocks are nested more than {MAX_DEPTH} deep"), None));
+                self.refuse(start, format!("blocks are nested more than {MAX_DEPTH} deep"), None);
                 self.open.clear();
             }
         } else if let Some(closed) = inside.strip_prefix('/') {
             self.close(start, first_word(closed));
         } else if (first_word(inside) == "else" || inside == "^") && self.open.is_empty() {
-            self.found.push(problem(start, "an `else` stands outside of any block", None));
+            self.refuse(start, "an `else` stands outside of any block", None);
         }
     }
 
@@ -122,19 +119,15 @@ impl<'a> Checker<'a> {
         match self.open.iter().rposition(|(open, _)| *open == name) {
             None => {
                 let expected = self.open.last().map(|(open, _)| format!("`{{{{/{open}}}}}`"));
-                self.found.push(problem(
-                    start,
-                    format!("`{{{{/{name}}}}}` closes a block that is not open"),
-                    expected.as_deref(),
-                ));
+                self.refuse(start, format!("`{{{{/{name}}}}}` closes a block that is not open"), expected.as_deref());
             }
             Some(at) => {
                 for (open, at) in self.open.split_off(at).into_iter().skip(1) {
-                    self.found.push(problem(
+                    self.refuse(
                         at,
                         format!("`{{{{#{open}}}}}` is never closed"),
                         Some(&format!("`{{{{/{open}}}}}` before `{{{{/{name}}}}}`")),
-                    ));
+                    );
                 }
             }
         }

@@ -99,9 +99,10 @@ impl<'a> Walker<'a, '_> {
                     };
                     self.partial(partial.name.as_name().unwrap_or_default(), scope);
                 }
-                TemplateElement::RawString(_) | TemplateElement::Comment(_) => {}
-                // Refused before; see `lint`.
-                TemplateElement::PartialBlock(_)
+                // Nothing is read; see `lint` for what is refused.
+                TemplateElement::RawString(_)
+                | TemplateElement::Comment(_)
+                | TemplateElement::PartialBlock(_)
                 | TemplateElement::DecoratorBlock(_)
                 | TemplateElement::DecoratorExpression(_)
                 | _ => {}

@@ -71,7 +71,7 @@ pub(crate) fn read(files: &mut Files, options: &Options) -> Result<(Tool, Layout
         Layout::One(node) if node.value().is_array() && matches!(tool, Tool::Promptfoo | Tool::Inspect) => {
             (tool, Layout::Rows(node.items()))
         }
-        layout => (tool, layout),
+        layout @ (Layout::Table(..) | Layout::Rows(_) | Layout::One(_)) => (tool, layout),
     })
 }
 

@@ -225,7 +225,7 @@ fn text_of(value: &Value) -> Result<String, String> {
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) => number_text(number).ok_or("its value is a number with an exponent".to_owned()),
         Value::Bool(flag) => Ok(flag.to_string()),
-        _ => Err(format!("its value is {}", kind(value))),
+        Value::Null | Value::Array(_) | Value::Object(_) => Err(format!("its value is {}", kind(value))),
     }
 }
 
@@ -245,7 +245,9 @@ fn list_of(value: &Value) -> Result<Vec<String>, String> {
     match value {
         Value::Array(items) => items.iter().map(text_of).collect(),
         Value::String(text) => cut(text),
-        _ => Err(format!("its value is {}", kind(value))),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            Err(format!("its value is {}", kind(value)))
+        }
     }
 }
 

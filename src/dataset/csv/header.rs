@@ -6,14 +6,12 @@ use std::collections::HashMap;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Column {
-    Id,
+    /// The key of a case whose value is the cell's text.
+    Text(&'static str),
+    /// The key of a case whose value stands in the cell as JSON.
+    Json(&'static str),
     Tags,
     Critical,
-    History,
-    Weight,
-    Cluster,
-    Labels,
-    Notes,
     /// The value of the matcher that the column `matcher` names, else of `equals`.
     Expected,
     Matcher,
@@ -85,20 +83,20 @@ pub(super) fn read(names: &[&str], rules: &dyn CheckRules, mut report: impl FnMu
 
 fn column(name: &str, rules: &dyn CheckRules) -> Result<Column, Problem> {
     Ok(match name {
-        "id" => Column::Id,
+        "id" => Column::Text("id"),
         "tags" => Column::Tags,
         "critical" => Column::Critical,
         "expected" => Column::Expected,
         "matcher" => Column::Matcher,
-        "history" => Column::History,
-        "labels" => Column::Labels,
-        WEIGHT => Column::Weight,
-        CLUSTER => Column::Cluster,
+        "history" => Column::Json("history"),
+        "labels" => Column::Json("labels"),
+        WEIGHT => Column::Json("weight"),
+        CLUSTER => Column::Text("cluster"),
         _ if name.starts_with("gate:") => {
             return Err(Problem::new(format!("unknown column `{}`", shorten(name)))
                 .expected(format!("`{WEIGHT}` or `{CLUSTER}`")));
         }
-        "notes" => Column::Notes,
+        "notes" => Column::Text("notes"),
         "" => return Err(Problem::new("a column has no name").expected("a name for every column")),
         "vars" => {
             return Err(Problem::new("a column can't be called `vars`")

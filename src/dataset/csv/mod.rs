@@ -22,19 +22,13 @@ pub(super) fn read(source: &mut dyn BufRead, rules: &dyn CheckRules, rows: &mut 
     let mut cells = Cells::new();
     let mut header: Option<Header> = None;
     loop {
-        let start = match records.cut()? {
+        let record = match records.cut()? {
             Cut::End => return Ok(()),
-            Cut::Flawed(at, problem) => {
-                rows.problem(at, problem);
-                if header.is_none() {
-                    return Ok(());
-                }
-                continue;
-            }
-            Cut::Record(start) => start,
+            Cut::Flawed(at, problem) => Err((at, problem)),
+            Cut::Record(start) => text(&records.bytes, start).map(|text| (start, text)),
         };
-        let text = match text(&records.bytes, start) {
-            Ok(text) => text,
+        let (start, text) = match record {
+            Ok(record) => record,
             Err((at, problem)) => {
                 rows.problem(at, problem);
                 if header.is_none() {
@@ -187,39 +181,19 @@ impl RowBuilder<'_> {
                 }
                 Column::Wrong | Column::Matcher => {}
                 Column::Expected => self.read_expected(index, cell),
-                Column::Id
-                | Column::Notes
-                | Column::Tags
-                | Column::Critical
-                | Column::History
-                | Column::Weight
-                | Column::Cluster
-                | Column::Labels
-                | Column::Expect { .. }
+                Column::Text(_) | Column::Json(_) | Column::Tags | Column::Critical | Column::Expect { .. }
                     if cell.is_empty() => {}
-                Column::Id => self.put("id", cell.into()),
-                Column::Notes => self.put("notes", cell.into()),
+                Column::Text(key) => self.put(key, cell.into()),
+                Column::Json(key) => {
+                    if let Some(value) = self.read_json(index, cell, key) {
+                        self.put(key, value);
+                    }
+                }
                 Column::Tags => {
                     let tags = cell.split(';').map(str::trim).filter(|tag| !tag.is_empty());
                     self.put("tags", tags.collect());
                 }
                 Column::Critical => self.read_critical(index, cell),
-                Column::Weight => {
-                    if let Some(weight) = self.read_json(index, cell, "weight") {
-                        self.put("weight", weight);
-                    }
-                }
-                Column::Cluster => self.put("cluster", cell.into()),
-                Column::History => {
-                    if let Some(history) = self.read_json(index, cell, "history") {
-                        self.put("history", history);
-                    }
-                }
-                Column::Labels => {
-                    if let Some(labels) = self.read_json(index, cell, "labels") {
-                        self.put("labels", labels);
-                    }
-                }
                 Column::Expect { matcher, is_text } => self.read_check(index, matcher, *is_text, cell),
             }
         }
