@@ -2,8 +2,8 @@
 //! simulation.
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use promptgate::domain::{Clusters, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
-use promptgate::internals::gate::simulate::{Estimand, Scenario, Simulation};
+use promptgate::domain::{Clusters, Estimand, SCORE_TICKS, Sequential, Unit, Units, score_ticks};
+use promptgate::internals::gate::simulate::{Scenario, Simulation};
 use promptgate::internals::stats::Rule;
 use promptgate::internals::stats::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;

@@ -1,7 +1,7 @@
 //! `promptgate batch list | cancel`.
 
 use super::options::Batch as Command;
-use super::{complain, say};
+use super::terminal::{print_error, print_line};
 use crate::commands::{self, CancelOutcome, CancelReport};
 use crate::config::Environment;
 use crate::error::Error;
@@ -14,11 +14,14 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
         Command::List => {
             let jobs = commands::waiting(Path::new("."))?;
             if jobs.is_empty() {
-                say("no batch job waits");
+                print_line("no batch job waits");
             }
             for job in jobs {
                 let name = job.name.as_deref().unwrap_or(&job.label);
-                say(&text::log_line(&format!("{name}  run {}, {} answers, {}", job.run, job.answers, job.target)));
+                print_line(&text::log_line(&format!(
+                    "{name}  run {}, {} answers, {}",
+                    job.run, job.answers, job.target
+                )));
             }
             Ok(exit::OK)
         }
@@ -27,19 +30,19 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
             let service = layers.batch_service()?;
             let cancelled = commands::cancel(layers.root(), &service, &names)?;
             if cancelled.is_empty() {
-                say("no batch job waits there");
+                print_line("no batch job waits there");
             }
             let mut failed = false;
             for CancelReport { job, outcome } in cancelled {
                 let name = job.name.as_deref().unwrap_or(&job.label);
                 match outcome {
-                    CancelOutcome::Cancelled => say(&text::log_line(&format!("{name} cancelled"))),
-                    CancelOutcome::Finished => say(&text::log_line(&format!(
+                    CancelOutcome::Cancelled => print_line(&text::log_line(&format!("{name} cancelled"))),
+                    CancelOutcome::Finished => print_line(&text::log_line(&format!(
                         "{name} had finished already; its answers are paid for, and --resume collects them"
                     ))),
                     CancelOutcome::Failed(failure) => {
                         failed = true;
-                        complain(&format!("{name} is not cancelled: {}", failure.message));
+                        print_error(&format!("{name} is not cancelled: {}", failure.message));
                     }
                 }
             }

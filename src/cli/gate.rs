@@ -1,99 +1,82 @@
 //! `promptgate gate`; here is `simulate`.
 
 use super::gate_calibrate::calibrate;
-use super::options::{Gate as Command, Simulate};
-use super::say;
-use crate::commands::{self, SimulateRequest};
-use crate::config::Environment;
-use crate::domain::Sequential;
+use super::options::{Gate as Command, Simulate, choice};
+use super::terminal::{print_json, print_line};
+use crate::config::{Cases, DifferenceRules, Environment, VerdictRules};
+use crate::domain::{Problems, Sequential, Words as _};
 use crate::error::Error;
 use crate::exit;
-use crate::report::text;
+use crate::gate::simulate::{Row, Scenario, Simulation};
+use crate::stats::rule::Rule;
 use serde_json::{Value, json};
 
 pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::Simulate(options) => simulate(&options),
+        Command::Simulate(options) => simulate(options),
         Command::Calibrate(options) => calibrate(options, environment),
     }
 }
 
-fn simulate(options: &Simulate) -> Result<u8, Error> {
-    let sequential = match options.sequential {
-        true => Sequential::Looks,
-        false => Sequential::Off,
-    };
-    let early = sequential != Sequential::Off;
-    let rows = commands::simulate(&SimulateRequest {
-        cases: options.n,
-        repeats: options.repeat,
-        margin: options.margin,
-        tolerance: options.tolerance,
-        alpha: options.alpha,
-        scenario: &options.scenario,
-        estimand: &options.estimand,
-        sequential,
-        runs: options.runs,
-        seed: options.seed,
-        differences: &options.difference,
-    })?;
-    if options.json {
-        let rows: Vec<Value> = rows
-            .iter()
-            .map(|row| {
-                let mut shown = json!({
-                    "difference": row.difference,
-                    "promote": row.promote,
-                    "block": row.block,
-                    "inconclusive": row.inconclusive,
-                });
-                if early {
-                    shown["asked"] = row.asked.into();
-                }
-                shown
-            })
-            .collect();
-        let document = json!({
+fn simulate(options: Simulate) -> Result<u8, Error> {
+    let Simulate { n, scenario: scenario_name, runs, seed, difference, json, given } = options;
+    let mut problems = Problems::default();
+    let DifferenceRules { margin, tolerance, alpha, estimand, .. } = given.group(&mut problems);
+    let Cases { repeat, .. } = given.group(&mut problems);
+    let VerdictRules { sequential: early, .. } = given.group(&mut problems);
+    let scenario = choice("--scenario", &scenario_name, Scenario::WORDS).unwrap_or_else(|problem| {
+        problems.push(problem);
+        Scenario::Std
+    });
+    problems.or(())?;
+    let sequential = if early { Sequential::Looks } else { Sequential::Off };
+    let rule = Rule { margin, tolerance, alpha };
+    let simulation = Simulation { cases: n, repeats: repeat, rule, scenario, estimand, sequential, runs, seed };
+    let rows = simulation.table(&difference)?;
+    let share = |decided: u32| f64::from(decided) / f64::from(runs);
+    if json {
+        let row = |row: &Row| {
+            let mut shares = json!({
+                "difference": row.difference,
+                "promote": share(row.promote),
+                "block": share(row.block),
+                "inconclusive": share(row.inconclusive),
+            });
+            if early {
+                shares["asked"] = row.asked.into();
+            }
+            shares
+        };
+        print_json(&json!({
             "schema": "promptgate.simulation/1",
-            "cases": options.n,
-            "repeats": options.repeat,
+            "cases": n,
+            "repeats": repeat,
             "rule": "gate",
-            "margin": options.margin,
-            "tolerance": options.tolerance,
-            "alpha": options.alpha,
-            "scenario": options.scenario,
-            "estimand": options.estimand,
+            "margin": margin,
+            "tolerance": tolerance,
+            "alpha": alpha,
+            "scenario": scenario,
+            "estimand": estimand,
             "sequential": sequential,
-            "runs": options.runs,
-            "seed": options.seed,
-            "rows": rows,
-        });
-        let pretty = serde_json::to_string_pretty(&document).unwrap_or_default();
-        say(&text::json_safe(&pretty));
+            "runs": runs,
+            "seed": seed,
+            "rows": rows.iter().map(row).collect::<Vec<Value>>(),
+        }));
         return Ok(exit::OK);
     }
-    say(&format!(
-        "{} cases, {} repeats, margin {}, tolerance {}, alpha {}",
-        options.n, options.repeat, options.margin, options.tolerance, options.alpha
-    ));
-    say(&format!(
-        "scenario {}, estimand {}, {} runs a row, seed {}",
-        options.scenario, options.estimand, options.runs, options.seed
-    ));
+    print_line(&format!("{n} cases, {repeat} repeats, margin {margin}, tolerance {tolerance}, alpha {alpha}"));
+    print_line(&format!("scenario {scenario_name}, estimand {}, {runs} runs a row, seed {seed}", estimand.as_str()));
     let looks = if early { "   cases asked" } else { "" };
-    say(&format!("true difference   promote     block   inconclusive{looks}"));
+    print_line(&format!("true difference   promote     block   inconclusive{looks}"));
     for row in rows {
         // Adding 0 makes -0 plain.
         let points = (row.difference * 1000.0).round() / 10.0 + 0.0;
-        let asked = match early {
-            true => format!("  {:>10.1}%", row.asked * 100.0),
-            false => String::new(),
-        };
-        say(&format!(
+        let asked = if early { format!("  {:>10.1}%", row.asked * 100.0) } else { String::new() };
+        print_line(&format!(
             "{points:>+8.1} points  {:>7.1}%  {:>7.1}%  {:>12.1}%{asked}",
-            row.promote * 100.0,
-            row.block * 100.0,
-            row.inconclusive * 100.0
+            share(row.promote) * 100.0,
+            share(row.block) * 100.0,
+            share(row.inconclusive) * 100.0
         ));
     }
     Ok(exit::OK)

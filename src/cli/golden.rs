@@ -1,8 +1,8 @@
 //! `promptgate golden lint | stats`.
 
-use super::options::ConfigOptions;
-use super::options::Golden as Command;
-use super::{golden_import, say};
+use super::golden_import;
+use super::options::{ConfigOptions, Golden as Command};
+use super::terminal::{print_json, print_line};
 use crate::commands::{self, LintRequest};
 use crate::config::{Environment, Layers, OptionArgs};
 use crate::error::Error;
@@ -37,7 +37,7 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
     let LintReport { findings, errors, warnings, notes, cases } = &linted;
     let all = errors + warnings + notes;
     if json {
-        say_json(&json!({
+        print_json(&json!({
             "schema": "promptgate.lint/1",
             "cases": cases,
             "errors": errors,
@@ -47,14 +47,14 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         }));
     } else {
         for finding in findings {
-            say(&text::log_safe(&finding.to_string()));
+            print_line(&text::log_safe(&finding.to_string()));
         }
         let hidden = all - findings.len() as u64;
         if hidden > 0 {
-            say(&format!("… and {hidden} more findings"));
+            print_line(&format!("… and {hidden} more findings"));
         }
         let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
-        say(&format!(
+        print_line(&format!(
             "{}: {}, {}, {}",
             counted(*cases, "case"),
             counted(*errors, "error"),
@@ -67,20 +67,15 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
 }
 
 fn stats(layers: &Layers, tags: &[String], json: bool) -> Result<u8, Error> {
-    let told = commands::stats(layers.root(), &layers.golden(), tags, layers.commands())?;
+    let summary = commands::stats(layers.root(), &layers.golden(), tags, layers.commands())?;
     if json {
         let mut document = json!({"schema": "promptgate.stats/1"});
-        if let (Value::Object(document), Ok(Value::Object(told))) = (&mut document, serde_json::to_value(&told)) {
-            document.extend(told);
+        if let (Value::Object(document), Ok(Value::Object(fields))) = (&mut document, serde_json::to_value(&summary)) {
+            document.extend(fields);
         }
-        say_json(&document);
+        print_json(&document);
     } else {
-        say(&text::log_safe(&told.to_string()));
+        print_line(&text::log_safe(&summary.to_string()));
     }
     Ok(exit::OK)
-}
-
-fn say_json(document: &Value) {
-    let pretty = serde_json::to_string_pretty(document).unwrap_or_default();
-    say(&text::json_safe(&pretty));
 }

@@ -1,7 +1,7 @@
 //! `promptgate golden import`.
 
-use super::options::Import;
-use super::{say, warn};
+use super::options::{Import, choice};
+use super::terminal::{print_line, warn};
 use crate::commands::{self, Import as PendingImport};
 use crate::domain::Problem;
 use crate::error::Error;
@@ -32,7 +32,10 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         count => format!(", {count} left out"),
     };
     let word = if cases == 1 { "case" } else { "cases" };
-    say(&text::log_line(&format!("{cases} {word} written to {}{left_out}; without equivalent: {lost}", to.display())));
+    print_line(&text::log_line(&format!(
+        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
+        to.display()
+    )));
     Ok(crate::exit::OK)
 }
 
@@ -62,16 +65,6 @@ fn options(import: &Import) -> Result<Options, Problem> {
         ignore_case: import.ignore_case,
         var: import.var.clone(),
     })
-}
-
-fn choice<T: Copy>(option: &str, name: &str, choices: &[(&'static str, T)]) -> Result<T, Problem> {
-    let names = || choices.iter().map(|(name, _)| *name);
-    match choices.iter().find(|(known, _)| *known == name) {
-        Some((_, choice)) => Ok(*choice),
-        None => Err(Problem::new(format!("{option}: `{name}` is not known"))
-            .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
-            .did_you_mean(name, names())),
-    }
 }
 
 /// The last `=` parts them: a column may be called anything.

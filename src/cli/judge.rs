@@ -1,14 +1,14 @@
 //! `promptgate judge calibrate`.
 
 use super::options::{Calibrate, Judge as Command};
-use super::{complain, hide, report, say, signals, warn};
+use super::signals::interruptible;
+use super::terminal::{hide, print_error, print_json, print_line, warn};
 use crate::commands::{CalibrationRun, Disagreement, JudgeCalibration, JudgeResult, RateEstimate};
 use crate::config::{Environment, Settings};
-use crate::domain::Problem;
 use crate::error::Error;
 use crate::eval::Interrupt;
 use crate::exit;
-use crate::report::text;
+use crate::report::text::{log_line, truncate};
 use serde_json::{Value, json};
 
 /// Bytes of an answer, and of a reason, that are shown.
@@ -17,61 +17,47 @@ const SHOWN: usize = 200;
 /// Digits of a digest that are shown.
 const DIGITS: usize = 12;
 
-pub(super) fn judge(command: Command, environment: Environment) -> Result<u8, Error> {
-    let Command::Calibrate(options) = command;
-    let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
-    let done = calibrate(options, environment, &interrupt);
-    // A signal wins over everything, also over what went wrong meanwhile.
-    match (interrupt.code(), done) {
-        (None, done) => done,
-        (Some(code), Ok(_)) => Ok(code),
-        (Some(code), Err(error)) => {
-            report(&error);
-            Ok(code)
-        }
-    }
+pub(super) fn judge(Command::Calibrate(options): Command, environment: Environment) -> Result<u8, Error> {
+    interruptible(|interrupt| calibrate(options, environment, interrupt))
 }
 
 fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
-    let (only, json) = (options.judge, options.json);
     let settings = options.given.layers(environment).settle_for_judges()?;
-    let calibrating = CalibrationRun::prepare(&settings, only.as_deref())?;
-    hide(calibrating.redactor());
+    let run = CalibrationRun::prepare(&settings, options.judge.as_deref())?;
+    hide(run.redactor());
     for warning in &settings.warnings {
         warn(&format!("warning: {warning}"));
     }
-    let calibrated = calibrating.run(interrupt)?;
-    if json {
-        let pretty = serde_json::to_string_pretty(&document(&calibrated)).unwrap_or_default();
-        say(&text::json_safe(&pretty));
-    } else {
-        tell(&calibrated, &settings);
+    let calibration = run.run(interrupt)?;
+    match options.json {
+        true => print_json(&document(&calibration)),
+        false => print_calibration(&calibration, &settings),
     }
-    for reason in &calibrated.unwritten {
-        complain(&text::log_line(reason));
+    for reason in &calibration.unwritten {
+        print_error(&log_line(reason));
     }
-    if calibrated.written.is_none() && calibrated.exit_code != exit::REPORT {
-        complain("nothing was written, so what the gate knows of these judges is what it knew before");
+    if calibration.written.is_none() && calibration.exit_code != exit::REPORT {
+        print_error("nothing was written, so what the gate knows of these judges is what it knew before");
     }
-    Ok(calibrated.exit_code)
+    Ok(calibration.exit_code)
 }
 
-fn tell(calibrated: &JudgeCalibration, settings: &Settings) {
-    if calibrated.simulated {
-        say("SIMULATED: the simulator judges, not the model; its calibration holds for no other judge");
+fn print_calibration(calibration: &JudgeCalibration, settings: &Settings) {
+    if calibration.simulated {
+        print_line("SIMULATED: the simulator judges, not the model; its calibration holds for no other judge");
     }
-    for judge in &calibrated.judges {
-        tell_judge(judge, settings);
+    for judge in &calibration.judges {
+        print_judge(judge, settings);
     }
-    let asked = &calibrated.asked;
+    let asked = &calibration.asked;
     let cost = asked.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
-    say(&format!("{} requests, {} replies from the store, {cost}", asked.requests, asked.stored));
-    if let Some(path) = &calibrated.written {
-        say(&text::log_line(&format!("written to {}", path.display())));
+    print_line(&format!("{} requests, {} replies from the store, {cost}", asked.requests, asked.stored));
+    if let Some(path) = &calibration.written {
+        print_line(&log_line(&format!("written to {}", path.display())));
     }
 }
 
-fn tell_judge(judge: &JudgeResult, settings: &Settings) {
+fn print_judge(judge: &JudgeResult, settings: &Settings) {
     let JudgeResult {
         asked,
         model,
@@ -86,45 +72,45 @@ fn tell_judge(judge: &JudgeResult, settings: &Settings) {
         more,
     } = judge;
     let digest: String = prompt_sha256.chars().take(DIGITS).collect();
-    say(&text::log_line(&format!("judge {asked}: {model}, prompt {digest}, {} labels", counts.labels())));
-    say("                   people: pass  people: fail");
-    say(&format!("  judge: pass      {:>12}  {:>12}", counts.true_pass, counts.false_pass));
-    say(&format!("  judge: fail      {:>12}  {:>12}", counts.false_fail, counts.true_fail));
+    print_line(&log_line(&format!("judge {asked}: {model}, prompt {digest}, {} labels", counts.labels())));
+    print_line("                   people: pass  people: fail");
+    print_line(&format!("  judge: pass      {:>12}  {:>12}", counts.true_pass, counts.false_pass));
+    print_line(&format!("  judge: fail      {:>12}  {:>12}", counts.false_fail, counts.true_fail));
     if counts.errors > 0 {
-        say(&format!("  no judgement: {}", counts.errors));
+        print_line(&format!("  no judgement: {}", counts.errors));
     }
-    say(&format!("  sensitivity {}, of what people let pass", rated(sensitivity)));
-    say(&format!("  specificity {}, of what people do not let pass", rated(specificity)));
+    print_line(&format!("  sensitivity {}, of what people let pass", rated(sensitivity)));
+    print_line(&format!("  specificity {}, of what people do not let pass", rated(specificity)));
     let (margin, tolerance) = (settings.gate.policy.margin, settings.gate.policy.tolerance);
-    say(&format!("  Youden's J {youden:.3}, at least {youden_low:.3}"));
+    print_line(&format!("  Youden's J {youden:.3}, at least {youden_low:.3}"));
     match margins {
-        Some((scaled, tolerated)) => say(&format!(
+        Some((scaled, tolerated)) => print_line(&format!(
             "  where it decides, a margin of {margin} counts as {scaled:.4}, a tolerance of {tolerance} as {tolerated:.4}"
         )),
-        None => say(
+        None => print_line(
             "  TOO WEAK: where it decides, every comparison is inconclusive; J must be 0.5 at least, its lower bound too",
         ),
     }
     if !disagreements.is_empty() {
         let all = disagreements.len() as u64 + more;
-        say(&format!("  disagreements and missing judgements: {all}"));
+        print_line(&format!("  disagreements and missing judgements: {all}"));
     }
     for Disagreement { case, place, answer, people, judge, reason } in disagreements {
-        say(&indented(
+        print_line(&indented(
             2,
             &format!("{case} at {place}: people say {}, the judge {}", word(Some(*people)), word(*judge)),
         ));
-        say(&indented(4, &format!("answer: {}", text::truncate(answer, SHOWN))));
-        say(&indented(4, &text::truncate(reason, SHOWN)));
+        print_line(&indented(4, &format!("answer: {}", truncate(answer, SHOWN))));
+        print_line(&indented(4, &truncate(reason, SHOWN)));
     }
     if *more > 0 {
-        say(&format!("  … and {more} more"));
+        print_line(&format!("  … and {more} more"));
     }
 }
 
 /// A line with words from outside, behind so many blanks: of the line itself none in front would be left.
 fn indented(blanks: usize, line: &str) -> String {
-    " ".repeat(blanks) + &text::log_line(line)
+    " ".repeat(blanks) + &log_line(line)
 }
 
 fn word(pass: Option<bool>) -> &'static str {
@@ -141,35 +127,20 @@ fn rated(rated: &RateEstimate) -> String {
     format!("{:.1}% ({:.1}% to {:.1}%)", 100.0 * share, 100.0 * low, 100.0 * high)
 }
 
-fn document(calibrated: &JudgeCalibration) -> Value {
-    let judges: Vec<Value> = calibrated.judges.iter().map(judge_document).collect();
+fn document(calibration: &JudgeCalibration) -> Value {
+    let judges: Vec<Value> = calibration.judges.iter().map(judge_document).collect();
     json!({
         "schema": "promptgate.calibrated/1",
         "judges": judges,
-        "requests": calibrated.asked.requests,
-        "stored": calibrated.asked.stored,
-        "cost_usd": calibrated.asked.cost_usd,
-        "simulated": calibrated.simulated,
-        "written": calibrated.written.as_ref().map(|path| path.display().to_string()),
+        "requests": calibration.asked.requests,
+        "stored": calibration.asked.stored,
+        "cost_usd": calibration.asked.cost_usd,
+        "simulated": calibration.simulated,
+        "written": calibration.written.as_ref().map(|path| path.display().to_string()),
     })
 }
 
 fn judge_document(judge: &JudgeResult) -> Value {
-    let rated = |RateEstimate { share, low, high }: &RateEstimate| json!({"share": share, "low": low, "high": high});
-    let disagreements: Vec<Value> = judge
-        .disagreements
-        .iter()
-        .map(|found| {
-            json!({
-                "case": found.case,
-                "place": found.place.to_string(),
-                "answer": found.answer,
-                "people": found.people,
-                "judge": found.judge,
-                "reason": found.reason,
-            })
-        })
-        .collect();
     json!({
         "judge": judge.asked.judge,
         "votes": judge.asked.votes,
@@ -177,13 +148,13 @@ fn judge_document(judge: &JudgeResult) -> Value {
         "model": judge.model,
         "prompt_sha256": judge.prompt_sha256,
         "counts": judge.counts,
-        "sensitivity": rated(&judge.sensitivity),
-        "specificity": rated(&judge.specificity),
+        "sensitivity": judge.sensitivity,
+        "specificity": judge.specificity,
         "youden": judge.youden,
         "youden_low": judge.youden_low,
         "margin_scaled": judge.margins.map(|(margin, _)| margin),
         "tolerance_scaled": judge.margins.map(|(_, tolerance)| tolerance),
-        "disagreements": disagreements,
+        "disagreements": judge.disagreements,
         "more_disagreements": judge.more,
     })
 }

@@ -1,6 +1,7 @@
 //! The command line: exactly what was typed, handed on; and the one funnel of all errors to standard error and exit code.
 
 mod batch;
+mod dry_run;
 mod eval;
 mod gate;
 mod gate_calibrate;
@@ -15,29 +16,26 @@ mod runs;
 mod schema;
 mod signals;
 mod sim;
+mod terminal;
 mod verify;
 
 use crate::config::{self, Environment};
-use crate::error::Error;
 use crate::exit;
 use crate::provider::ApiKey;
-use crate::report::{Redactor, text};
+use crate::report::Redactor;
 use clap::Parser;
 use options::{Cli, Command};
 use std::borrow::Cow;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use terminal::{hide, masked, print_problems, write_message};
 
 /// Where the last panic happened, for the message of [`guarded`]. A panicking matcher is no bug of promptgate and is not
 /// reported here, so nothing is printed when the panic happens.
 static PANIC: Mutex<Option<String>> = Mutex::new(None);
 
-/// What this process must not say: the keys of its environment, and those that come up while it runs.
-static HIDDEN: Mutex<Vec<Redactor>> = Mutex::new(Vec::new());
-
-/// Runs the command line of this process.
 pub fn main() -> ExitCode {
     ExitCode::from(guarded(run, &mut std::io::stderr()))
 }
@@ -53,8 +51,7 @@ fn guarded(run: impl FnOnce() -> u8, errors: &mut dyn Write) -> u8 {
         Ok(code) => code,
         Err(_) => {
             let what = PANIC.lock().ok().and_then(|mut last| last.take()).unwrap_or_default();
-            let message = format!("error: this is a bug in promptgate, please report it: {what}");
-            tell(errors, &message);
+            write_message(errors, &format!("error: this is a bug in promptgate, please report it: {what}"));
             exit::BUG
         }
     }
@@ -68,7 +65,7 @@ fn run() -> u8 {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            refuse(&error);
+            print_usage(&error);
             if !error.use_stderr() {
                 return exit::OK;
             }
@@ -96,67 +93,19 @@ fn run() -> u8 {
         Command::Sim(options) => sim::sim(&options),
     };
     done.unwrap_or_else(|error| {
-        report(&error);
+        print_problems(&error);
         error.exit_code()
     })
 }
 
-/// Tells what is wrong with the command line, or what was asked of it: help and version.
-fn refuse(error: &clap::Error) {
+/// Prints what is wrong with the command line, or help and version.
+fn print_usage(error: &clap::Error) {
     let text = error.render().to_string();
     // It quotes what was typed. A closed pipe is nobody's fault.
     let _ = match masked(&text) {
         Cow::Owned(text) => writeln!(std::io::stderr().lock(), "{}", text.trim_end()),
         Cow::Borrowed(_) => error.print(),
     };
-}
-
-/// From now on nothing says what this redactor hides, or will hide.
-fn hide(redactor: &Redactor) {
-    let mut hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
-    hidden.push(redactor.clone());
-}
-
-/// The text without what is hidden.
-fn masked(text: &str) -> Cow<'_, str> {
-    let hidden = HIDDEN.lock().unwrap_or_else(PoisonError::into_inner);
-    hidden.iter().fold(Cow::Borrowed(text), |text, redactor| match redactor.text(&text) {
-        Cow::Borrowed(_) => text,
-        Cow::Owned(masked) => Cow::Owned(masked),
-    })
-}
-
-/// Tells what is wrong.
-fn report(error: &Error) {
-    let problems = error.problems();
-    for problem in problems.iter() {
-        complain(&problem.to_string());
-    }
-    if problems.more() > 0 {
-        warn(&format!("… and {} more errors", problems.more()));
-    }
-}
-
-/// Writes an error to standard error.
-fn complain(message: &str) {
-    warn(&format!("error: {message}"));
-}
-
-/// Writes to standard error.
-fn warn(message: &str) {
-    tell(&mut std::io::stderr().lock(), message);
-}
-
-/// Writes a message, without secrets and safe for terminals and CI logs. Nothing else writes to standard error but the
-/// progress, which has the same redactor, and what clap says of the command line.
-fn tell(errors: &mut dyn Write, message: &str) {
-    // Nothing is left to do when standard error is closed.
-    let _ = writeln!(errors, "{}", text::log_safe(&masked(message)));
-}
-
-/// Writes a line to standard output, without secrets; a closed pipe ends the output, not the command.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", masked(line));
 }
 
 #[cfg(test)]
@@ -167,21 +116,11 @@ mod tests {
     fn a_panic_is_a_bug_and_never_a_verdict() {
         let hook = std::panic::take_hook();
         hide(&Redactor::new(["a-key-in-a-panic"]));
-        let mut said = Vec::new();
-        let code = guarded(|| panic!("on purpose, with a-key-in-a-panic"), &mut said);
+        let mut errors = Vec::new();
+        let code = guarded(|| panic!("on purpose, with a-key-in-a-panic"), &mut errors);
         std::panic::set_hook(hook);
         assert_eq!(code, exit::BUG);
-        let said = String::from_utf8(said).unwrap();
-        assert!(said.contains("on purpose, with ***"), "{said}");
-    }
-
-    #[test]
-    fn what_is_said_is_masked_also_what_comes_up_later() {
-        let redactor = Redactor::default();
-        hide(&redactor);
-        assert_eq!(masked("said in a panic: a-late-key"), "said in a panic: a-late-key");
-        redactor.add("a-late-key");
-        hide(&Redactor::new(["an-early-key"]));
-        assert_eq!(masked("said in a panic: a-late-key, an-early-key"), "said in a panic: ***, ***");
+        let errors = String::from_utf8(errors).unwrap();
+        assert!(errors.contains("on purpose, with ***"), "{errors}");
     }
 }

@@ -2,6 +2,7 @@
 //! that an option, a variable and a file entry have one set of rules and one set of messages.
 
 use crate::config::{OptionArgs, options};
+use crate::domain::Problem;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -73,6 +74,11 @@ options! {
     SelfComparisonOptions: ConfigFile, Cases, Service, Transport, LimitSettings, Continuation, DifferenceRules;
         prompt = "Prompt to compare with itself [default: `baseline` in promptgate.toml, else `candidate`]",
         quiet = "No progress, and no warnings"
+}
+
+options! {
+    /// What a simulation takes of the rules of a run.
+    SimulateOptions: ; repeat, margin, tolerance, alpha, estimand, sequential
 }
 
 options! {
@@ -182,27 +188,9 @@ pub(super) struct Simulate {
     /// Golden cases
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(super) n: u32,
-    /// Samples per case and arm
-    #[arg(long, value_name = "K", default_value_t = 3)]
-    pub(super) repeat: u32,
-    /// Loss that has to be excluded to promote
-    #[arg(long, value_name = "M", default_value_t = 0.05)]
-    pub(super) margin: f64,
-    /// Loss that still goes unblocked
-    #[arg(long, value_name = "T", default_value_t = 0.01)]
-    pub(super) tolerance: f64,
-    /// Error of each decision
-    #[arg(long, value_name = "A", default_value_t = 0.05)]
-    pub(super) alpha: f64,
     /// What the cases are like: std, diffuse, high, flaky or lopsided
     #[arg(long, value_name = "NAME", default_value = "std")]
     pub(super) scenario: String,
-    /// What the verdict is to hold for: population (cases like these) or dataset (just these cases)
-    #[arg(long, value_name = "NAME", default_value = "population")]
-    pub(super) estimand: String,
-    /// The runs may end early, as with `eval --sequential`
-    #[arg(long)]
-    pub(super) sequential: bool,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
     pub(super) runs: u32,
@@ -215,6 +203,8 @@ pub(super) struct Simulate {
     /// Print one JSON document
     #[arg(long)]
     pub(super) json: bool,
+    #[command(flatten)]
+    pub(super) given: OptionArgs<SimulateOptions>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -448,6 +438,17 @@ pub(super) struct Sim {
     /// Log each request, a line of JSON each; counters are at /_promptgate/counters
     #[arg(long, value_name = "FILE")]
     pub(super) log: Option<PathBuf>,
+}
+
+/// The value that a word of an option stands for.
+pub(super) fn choice<T: Copy>(option: &str, name: &str, choices: &[(&'static str, T)]) -> Result<T, Problem> {
+    let names = || choices.iter().map(|(name, _)| *name);
+    match choices.iter().find(|(known, _)| *known == name) {
+        Some((_, choice)) => Ok(*choice),
+        None => Err(Problem::new(format!("{option}: `{name}` is not known"))
+            .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
+            .did_you_mean(name, names())),
+    }
 }
 
 #[cfg(test)]

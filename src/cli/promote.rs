@@ -1,8 +1,8 @@
 //! `promptgate promote`.
 
 use super::options::Promote;
-use super::say;
-use super::verify::{tell, verdict_file};
+use super::terminal::print_line;
+use super::verify::{print_verification, verdict_file};
 use crate::commands::{self, PromoteOutcome, PromoteRequest};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
@@ -17,36 +17,36 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
     let file = layers.config();
     if rollback {
         let before = commands::roll_back(&name, file, &layers)?;
-        moved(file, before.as_deref(), &name);
-        say("nothing was checked: what served before needs no verdict");
+        print_baseline(file, before.as_deref(), &name);
+        print_line("nothing was checked: what served before needs no verdict");
         return Ok(exit::OK);
     }
     let path = verdict_file(verdict, &layers);
     let request = PromoteRequest { name: &name, verdict: &path, config: file };
     let (code, word) = match commands::promote(&request, &layers)? {
-        PromoteOutcome::Refused(verified) => (tell(&path, &verified), "refused"),
+        PromoteOutcome::Refused(verified) => (print_verification(&path, &verified), "refused"),
         PromoteOutcome::Already(verified) => {
-            let code = tell(&path, &verified);
-            moved(file, Some(&name), &name);
+            let code = print_verification(&path, &verified);
+            print_baseline(file, Some(&name), &name);
             (code, "already")
         }
         PromoteOutcome::Moved(verified, before) => {
-            let code = tell(&path, &verified);
-            moved(file, before.as_deref(), &name);
+            let code = print_verification(&path, &verified);
+            print_baseline(file, before.as_deref(), &name);
             let back = match &before {
                 Some(before) => format!("promptgate promote {} --rollback", quoted(before)),
                 None => format!("remove the line `baseline = \"{name}\"` from {file}"),
             };
-            say(&log_line(&format!("to roll back: {back}")));
+            print_line(&log_line(&format!("to roll back: {back}")));
             (code, "done")
         }
     };
-    say(&format!("promote={word} exit={code}"));
+    print_line(&format!("promote={word} exit={code}"));
     Ok(code)
 }
 
-fn moved(file: &str, before: Option<&str>, now: &str) {
-    say(&log_line(&match before {
+fn print_baseline(file: &str, before: Option<&str>, now: &str) {
+    print_line(&log_line(&match before {
         Some(before) if before == now => format!("{file}: the baseline is `{now}` already; nothing was changed"),
         Some(before) => format!("{file}: the baseline was `{before}`, and is `{now}` now"),
         None => format!("{file}: there was no baseline, and it is `{now}` now"),

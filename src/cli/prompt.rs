@@ -1,7 +1,7 @@
 //! `promptgate prompt list | render | diff`.
 
 use super::options::Prompt as Command;
-use super::say;
+use super::terminal::print_line;
 use crate::config::{CommandLine, Environment, Layers};
 use crate::dataset;
 use crate::domain::{Case, Problem, Problems};
@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::eval::{bare_name, library, open_prompt};
 use crate::prompt::Prompt;
 use crate::provider::ProviderConfig;
-use crate::report::{source_diff, text};
+use crate::report::{runs, source_diff, text};
 use crate::scoring::{Commands, Rules};
 use std::path::Path;
 
@@ -28,7 +28,7 @@ pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, E
 fn list(layers: &Layers) -> Result<(), Error> {
     let library = library(layers.root());
     let (candidate, baseline) = layers.versions();
-    let mut rows = Vec::new();
+    let mut rows = vec![["NAME", "SHA256", "MODEL", "ROLE"].map(str::to_owned)];
     let mut problems = Problems::default();
     for name in library.names()? {
         match library.open(&name, None) {
@@ -49,19 +49,7 @@ fn list(layers: &Layers) -> Result<(), Error> {
             Err(found) => problems.append(found),
         }
     }
-    let heads = ["NAME", "SHA256", "MODEL", "ROLE"];
-    let width = |column: usize| {
-        rows.iter().map(|row| row[column].chars().count()).chain([heads[column].len()]).max().unwrap_or_default()
-    };
-    let widths = [width(0), width(1), width(2)];
-    let line = |row: [&str; 4]| {
-        let [a, b, c] = widths;
-        format!("{:a$}  {:b$}  {:c$}  {}", row[0], row[1], row[2], row[3]).trim_end().to_owned()
-    };
-    say(&line(heads));
-    for row in &rows {
-        say(&text::log_safe(&line([&row[0], &row[1], &row[2], &row[3]])));
-    }
+    print_line(&text::log_safe(&runs::table(&rows)));
     Ok(problems.or(())?)
 }
 
@@ -97,11 +85,7 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
     let body: serde_json::Value = serde_json::from_slice(&encoder.body(&request))
         .map_err(|error| Problem::new(format!("the request is not JSON: {error}")))?;
     let url = encoder.url(&request.model)?;
-    say(&text::log_safe(&format!("POST {url}")));
-    say("");
-    for line in serde_json::to_string_pretty(&body).unwrap_or_default().lines() {
-        say(&text::log_safe(line));
-    }
+    print_line(&text::log_safe(&format!("POST {url}\n\n{body:#}")));
     Ok(())
 }
 
@@ -116,14 +100,9 @@ fn diff(layers: &Layers, old: &str, new: &str) -> Result<(), Error> {
     let (Some(older), Some(newer)) = (older, newer) else {
         return Err(problems.into());
     };
-    let hunks = source_diff(&older.source, &newer.source);
-    if hunks.is_empty() {
-        say("no difference");
-    } else {
-        say(&text::log_safe(&format!("{old} -> {new}")));
-    }
-    for line in hunks.lines() {
-        say(&text::log_safe(line));
+    match source_diff(&older.source, &newer.source).trim_end_matches('\n') {
+        "" => print_line("no difference"),
+        hunks => print_line(&text::log_safe(&format!("{old} -> {new}\n{hunks}"))),
     }
     Ok(())
 }

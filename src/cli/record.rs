@@ -1,7 +1,7 @@
 //! `promptgate record export | import`.
 
 use super::options::Record as Command;
-use super::say;
+use super::terminal::print_line;
 use crate::commands::{self, ExportSummary, ImportSummary};
 use crate::config::{self, Environment};
 use crate::domain::Problem;
@@ -25,14 +25,16 @@ pub(super) fn record(command: Command, environment: Environment) -> Result<u8, E
                 1 => " and 1 reply of a judge".to_owned(),
                 several => format!(" and {several} replies of judges"),
             };
-            say(&text::log_line(&format!("run {run}: {answers} answers{replies} written to {to}")));
+            print_line(&text::log_line(&format!("run {run}: {answers} answers{replies} written to {to}")));
         }
         Command::Import { files } => {
             let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
             let ImportSummary { new, known, own } = commands::import(Path::new("."), &files)?;
-            say(&format!("{new} answers imported, {known} were imported before, {own} stay as this store has its own"));
+            print_line(&format!(
+                "{new} answers imported, {known} were imported before, {own} stay as this store has its own"
+            ));
             if new + known > 0 {
-                say("a verdict that uses imported answers is marked `replayed` and can't be promoted");
+                print_line("a verdict that uses imported answers is marked `replayed` and can't be promoted");
             }
         }
     }

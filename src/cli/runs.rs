@@ -2,7 +2,7 @@
 
 use super::options::{Compare, Runs as Command};
 use super::record::number;
-use super::say;
+use super::terminal::print_line;
 use crate::commands;
 use crate::config::Environment;
 use crate::domain::Problem;
@@ -19,7 +19,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
     match command {
         Command::List { limit, json } => {
             let list = commands::list(root, bounded(&limit)?)?;
-            say(&match (json, list.is_empty()) {
+            print_line(&match (json, list.is_empty()) {
                 (true, _) => runs::list_json(&list),
                 (false, true) => "no run yet".to_owned(),
                 (false, false) => runs::list(&list),
@@ -27,14 +27,14 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
         }
         Command::Show { run, json } => {
             let run = commands::recall(root, this(&run)?)?;
-            say(&if json { runs::show_json(&run) } else { runs::show(&run) });
+            print_line(&if json { runs::show_json(&run) } else { runs::show(&run) });
         }
         Command::Flaky { run, limit, json, given } => {
             let number = run.as_deref().map(number).transpose()?;
             let layers = given.layers(environment).check()?;
             let (candidate, _) = layers.versions();
             let (run, flaky) = commands::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
-            say(&if json { runs::flaky_json(&run, &flaky) } else { runs::flaky(&run, &flaky) });
+            print_line(&if json { runs::flaky_json(&run, &flaky) } else { runs::flaky(&run, &flaky) });
         }
     }
     Ok(exit::OK)
@@ -45,7 +45,7 @@ pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, 
     let (first, second) = (this(&first)?, this(&second)?);
     let layers = given.layers(environment).check()?;
     let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
-    say(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
+    print_line(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
     Ok(compared.exit_code)
 }
 

@@ -1,7 +1,7 @@
 //! `promptgate schema`.
 
 use super::options::SchemaOf;
-use super::say;
+use super::terminal::print_json;
 use crate::{config, dataset, exit, prompt, scoring};
 
 pub(super) fn schema(of: SchemaOf) -> u8 {
@@ -10,6 +10,6 @@ pub(super) fn schema(of: SchemaOf) -> u8 {
         SchemaOf::PromptgateToml => config::schema(),
         SchemaOf::Prompt => prompt::schema(),
     };
-    say(&serde_json::to_string_pretty(&schema).unwrap_or_default());
+    print_json(&schema);
     exit::OK
 }

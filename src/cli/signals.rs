@@ -1,12 +1,30 @@
 //! Ctrl-C and SIGTERM: the first asks the run to end cleanly, the second ends the process at once; so does the first while
 //! nothing has been sent.
 
+use super::terminal::print_problems;
+use crate::domain::Problem;
+use crate::error::Error;
 use crate::eval::Interrupt;
 use crate::exit;
 use std::io;
 
+/// Runs what signals may end. A signal wins over everything, also over what went wrong meanwhile.
+pub(super) fn interruptible(run: impl FnOnce(&Interrupt) -> Result<u8, Error>) -> Result<u8, Error> {
+    let interrupt = watch()?;
+    let result = run(&interrupt);
+    let Some(code) = interrupt.code() else { return result };
+    if let Err(error) = &result {
+        print_problems(error);
+    }
+    Ok(code)
+}
+
 /// Watches for signals on a thread of its own until the process ends.
-pub(super) fn watch() -> io::Result<Interrupt> {
+pub(super) fn watch() -> Result<Interrupt, Problem> {
+    start().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))
+}
+
+fn start() -> io::Result<Interrupt> {
     let interrupt = Interrupt::default();
     let watcher = interrupt.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

@@ -1,7 +1,8 @@
 //! `promptgate sim`.
 
 use super::options::Sim;
-use super::{say, signals};
+use super::signals;
+use super::terminal::print_line;
 use crate::config::duration;
 use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
@@ -33,7 +34,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
         None => Script::default(),
     };
     problems.or(())?;
-    let interrupt = signals::watch().map_err(|error| Problem::new(format!("signals can't be watched: {error}")))?;
+    let interrupt = signals::watch()?;
     let settings = Settings {
         latency,
         faults,
@@ -54,7 +55,7 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
             .hint("another program may use it; give another --port, or 0 for a free one")
     })?;
     interrupt.end_cleanly();
-    say(&format!("listening on {}", simulator.url()));
+    print_line(&format!("listening on {}", simulator.url()));
     Ok(interrupt.wait())
 }
 

@@ -1,7 +1,7 @@
 //! `promptgate verify`.
 
 use super::options::Verify;
-use super::{complain, say};
+use super::terminal::{print_error, print_line};
 use crate::commands::{self, Verification};
 use crate::config::{Environment, Layers};
 use crate::error::Error;
@@ -14,8 +14,8 @@ pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Er
     let layers = given.layers(environment).check()?;
     let path = verdict_file(verdict, &layers);
     let verified = commands::verify(&path, &layers, None)?;
-    let code = tell(&path, &verified);
-    say(&format!("verify={} exit={code}", if code == exit::OK { "holds" } else { "fails" }));
+    let code = print_verification(&path, &verified);
+    print_line(&format!("verify={} exit={code}", if code == exit::OK { "holds" } else { "fails" }));
     Ok(code)
 }
 
@@ -24,14 +24,14 @@ pub(super) fn verdict_file(named: Option<PathBuf>, layers: &Layers) -> PathBuf {
     named.unwrap_or_else(|| layers.out().join("verdict.json"))
 }
 
-/// Tells all that does not hold, or what does; the exit code.
-pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
+/// Prints all that does not hold, or what does; returns the exit code.
+pub(super) fn print_verification(path: &Path, verified: &Verification) -> u8 {
     let Verification { recorded, misses, decision } = verified;
     for miss in misses.iter() {
-        complain(&miss.to_string());
+        print_error(&miss.to_string());
     }
     if misses.more() > 0 {
-        complain(&format!("… and {} more", misses.more()));
+        print_error(&format!("… and {} more", misses.more()));
     }
     let code = verified.exit_code();
     let against =
@@ -44,7 +44,7 @@ pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
         recorded.finished_at
     );
     let file = path.display();
-    say(&log_line(&match (code, decision) {
+    print_line(&log_line(&match (code, decision) {
         (exit::OK, _) => format!("{file} holds: {what}"),
         (_, Some(decision)) => format!(
             "{file} does not hold: {what}; its rows say {} today; see {} above",
@@ -56,7 +56,7 @@ pub(super) fn tell(path: &Path, verified: &Verification) -> u8 {
         }
     }));
     if let Some(reason) = recorded.accepted_weaker.as_deref().filter(|_| code == exit::OK) {
-        say(&log_line(&format!("weaker checks were accepted: {reason}")));
+        print_line(&log_line(&format!("weaker checks were accepted: {reason}")));
     }
     code
 }

@@ -9,19 +9,14 @@ use crate::provider::{ProviderConfig, Target};
 use crate::store::{Store, WaitingBatch};
 use std::path::Path;
 
-/// A job that was cancelled, or not.
 #[derive(Debug)]
 pub struct CancelReport {
-    /// The job.
     pub job: WaitingBatch,
-    /// What came of it.
     pub outcome: CancelOutcome,
 }
 
-/// What came of cancelling a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CancelOutcome {
-    /// It is cancelled.
     Cancelled,
     /// It had finished already: its answers are paid for, and `--resume` collects them.
     Finished,
@@ -30,9 +25,6 @@ pub enum CancelOutcome {
 }
 
 /// The batch jobs that wait, of all runs in the store; none if there is no store.
-///
-/// # Errors
-/// The store can't be read.
 pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
     match Store::open_existing(&root.join(STORE))? {
         Some(store) => Ok(store.waiting_batches()?),

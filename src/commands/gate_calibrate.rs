@@ -12,6 +12,7 @@ use crate::gate::aa_test::{self, AaCase, AaTest, DecisionShares, Noise, REPEATS,
 use crate::runner::StopReason;
 use crate::stats::planning::POWER;
 use crate::store::RunStatus;
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,11 +23,9 @@ const LEAST_CASES: usize = 10;
 const SEED: u64 = 0;
 
 /// How many cases are enough.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LeastCases {
-    /// Repeats per case and arm.
     pub repeats: u32,
-    /// Cases.
     pub cases: u64,
     /// Share of resamples of so many cases that promote an equal candidate.
     pub promote: f64,
@@ -35,13 +34,10 @@ pub struct LeastCases {
 /// What comparing a prompt with itself came to.
 #[derive(Clone, Debug)]
 pub struct GateCalibration {
-    /// What was run.
     pub run: RunInfo,
     /// Cases that were judged completely in both arms.
     pub judged: u64,
-    /// Planned answers that could not be judged.
     pub missing: u64,
-    /// How much answers vary.
     pub noise: Noise,
     /// Margin and tolerance of the rule, on the scale of judges that err.
     pub margins: (f64, f64),

@@ -16,12 +16,9 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// What to lint.
 #[derive(Clone, Debug)]
 pub struct LintRequest<'a> {
-    /// The project's root.
     pub root: &'a Path,
-    /// Golden files and folders.
     pub golden: &'a [PathBuf],
     /// Prompts to search for answers; empty: all in prompts/.
     pub prompts: &'a [String],

@@ -13,9 +13,7 @@ use tempfile::{Builder, NamedTempFile};
 /// An import whose file is not in place yet.
 #[derive(Debug)]
 pub struct Import {
-    /// What was translated.
     pub proposal: Proposal,
-    /// Its file.
     pub file: PendingFile,
 }
 
@@ -83,9 +81,6 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
 
 impl PendingFile {
     /// Puts the file in place: whole, or not at all.
-    ///
-    /// # Errors
-    /// The place was taken meanwhile, or can't be written.
     pub fn keep(self) -> Result<(), Problem> {
         let PendingFile { file, to, force } = self;
         let kept = match force {

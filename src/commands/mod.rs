@@ -10,7 +10,6 @@ mod promote;
 mod record;
 mod replay;
 mod runs;
-mod simulate;
 mod verify;
 
 pub use crate::eval::approvals::unreferenced;
@@ -24,5 +23,4 @@ pub use promote::{PromoteOutcome, PromoteRequest, promote, roll_back};
 pub use record::{ExportSummary, ImportSummary, export, import};
 pub use replay::compare;
 pub use runs::{flaky, list, recall};
-pub use simulate::{SimulateRequest, simulate};
 pub use verify::{Verification, verify};

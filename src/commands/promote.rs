@@ -10,18 +10,15 @@ use crate::exit;
 use crate::report::read_verdict;
 use std::path::Path;
 
-/// What is to be promoted.
 #[derive(Clone, Copy, Debug)]
 pub struct PromoteRequest<'a> {
     /// The candidate, as it will stand in promptgate.toml.
     pub name: &'a str,
-    /// Its verdict.
     pub verdict: &'a Path,
     /// The settings file, below the root.
     pub config: &'a str,
 }
 
-/// What became of it.
 #[derive(Debug)]
 pub enum PromoteOutcome {
     /// The verdict does not hold; nothing was changed.

@@ -20,23 +20,17 @@ const LONGEST_ROW: usize = 32 << 20;
 /// Runs that a message lists.
 const RUNS_LISTED: u32 = 10;
 
-/// What an export did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ExportSummary {
-    /// The run.
     pub run: i64,
-    /// Answers written.
     pub answers: u64,
     /// Replies of judges written.
     pub replies: u64,
 }
 
-/// What an import did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ImportSummary {
-    /// Answers that are new in the store.
     pub new: u64,
-    /// Answers that were imported before.
     pub known: u64,
     /// Answers of which the store has its own.
     pub own: u64,

@@ -251,22 +251,8 @@ impl Pairs {
         self.shared += shared.count() as u64;
         // Answers beyond the plan count for must-pass cases of the candidate only.
         let planned: Vec<StoredAnswer> = answers.into_iter().filter(|answer| answer.repeat <= self.repeats).collect();
-        let file: Arc<str> = "".into();
         let row = CaseRow {
-            case: Case {
-                id,
-                suite: Arc::clone(&file),
-                place: Place::file(file),
-                tags,
-                critical,
-                weight,
-                cluster: cluster.map(Arc::from),
-                vars: serde_json::Map::new(),
-                history: Vec::new(),
-                checks: Vec::new(),
-                labels: Vec::new(),
-                notes: None,
-            },
+            case: Case { id, tags, critical, weight, cluster: cluster.map(Arc::from), ..Case::new("") },
             baseline: Some(arm(&planned)),
             candidate: arm(other),
         };
@@ -302,16 +288,6 @@ impl Pairs {
 }
 
 fn arm(answers: &[StoredAnswer]) -> ArmRow {
-    let judged = |answer: &StoredAnswer| ScoredSample {
-        repeat: answer.repeat,
-        outcome: answer.mark.outcome(answer.score),
-        answer: None,
-        checks: Vec::new(),
-        refused: None,
-        cost_usd: None,
-        attempts: 0,
-        waited_ms: None,
-        source: None,
-    };
+    let judged = |answer: &StoredAnswer| ScoredSample::new(answer.repeat, answer.mark.outcome(answer.score));
     ArmRow { repeats: answers.iter().map(judged).collect() }
 }

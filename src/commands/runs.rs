@@ -11,9 +11,6 @@ use std::path::Path;
 const LISTED: u32 = 10;
 
 /// The newest runs of a project, at most `most`, newest first. Creates nothing.
-///
-/// # Errors
-/// The store can't be read.
 pub fn list(root: &Path, most: u32) -> Result<Vec<RunRecord>, Error> {
     match Store::open_existing(&root.join(STORE))? {
         Some(store) => Ok(store.history(most)?),

@@ -245,15 +245,12 @@ mod tests {
 
     fn answered(answer: Answer) -> ScoredSample {
         ScoredSample {
-            repeat: 1,
-            outcome: Outcome::Scored(Score::binary(true, "")),
             answer: Some(answer),
-            checks: Vec::new(),
             refused: Some(false),
             cost_usd: Some(0.001),
             attempts: 1,
-            waited_ms: None,
             source: Some(Source::Live),
+            ..ScoredSample::new(1, Outcome::Scored(Score::binary(true, "")))
         }
     }
 

@@ -28,20 +28,17 @@ fn judged(letter: char, repeat: u32) -> ScoredSample {
     };
     let answered = matches!(outcome, Outcome::Scored(_));
     ScoredSample {
-        repeat,
         answer: answered.then(Answer::default),
-        checks: Vec::new(),
         refused: answered.then_some(false),
         cost_usd: answered.then_some(0.001),
         attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
-        waited_ms: None,
         source: answered.then_some(Source::Live),
-        outcome,
+        ..ScoredSample::new(repeat, outcome)
     }
 }
 
 pub(super) fn case(id: &str) -> Case {
-    Case { ..Case::new(id) }
+    Case::new(id)
 }
 
 fn row(id: &str, baseline: &str, candidate: &str) -> CaseRow {

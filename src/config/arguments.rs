@@ -1,9 +1,10 @@
 //! Settings as options of the command line, by definition.
 
-use super::definition::{Definition, Group, Scope};
+use super::definition::{Definition, Group, Reader, Scope};
 use super::groups;
 use super::layers::{CommandLine, Environment, Layers};
 use super::value::Kind;
+use crate::domain::Problems;
 use clap::builder::{PossibleValue, StringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use std::ffi::OsStr;
@@ -11,9 +12,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-/// The options of one command.
 pub(crate) trait Options {
-    /// In the order of help.
     fn definitions() -> Vec<Definition>;
 }
 
@@ -37,9 +36,13 @@ pub(crate) fn single(key: &str, help: Option<&'static str>) -> Option<Definition
 pub(crate) struct OptionArgs<O>(CommandLine, PhantomData<O>);
 
 impl<O> OptionArgs<O> {
-    /// What was typed.
     pub(crate) fn command_line(self) -> CommandLine {
         self.0
+    }
+
+    /// One group of settings, of what was typed and defaults alone.
+    pub(crate) fn group<G: Group>(&self, problems: &mut Problems) -> G {
+        Reader { layers: vec![&self.0.0], problems }.group()
     }
 
     /// With environment and file below, in this folder.

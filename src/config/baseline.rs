@@ -15,7 +15,6 @@ pub struct BaselineFile {
     shown: String,
     text: String,
     exists: bool,
-    /// The value, and where it stands.
     current: Option<(String, Range<usize>)>,
     /// Where a new line can be put.
     insert: usize,
@@ -81,7 +80,6 @@ impl BaselineFile {
         Ok(BaselineFile { text, ..file })
     }
 
-    /// The baseline of the file.
     pub fn current(&self) -> Option<&str> {
         self.current.as_ref().map(|(name, _)| name.as_str())
     }

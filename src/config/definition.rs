@@ -12,11 +12,9 @@ use std::fmt;
 pub(crate) struct Definition {
     /// The name, as in promptgate.toml. The option is the same with `-`, the variable `PROMPTGATE_` and upper case.
     pub(crate) key: &'static str,
-    /// What it does, for help and schema.
     pub(crate) help: &'static str,
     /// The heading it stands under in help.
     pub(crate) heading: &'static str,
-    /// What may be written.
     pub(crate) kind: Kind,
     /// What help calls the value.
     pub(crate) value_name: &'static str,
@@ -107,9 +105,7 @@ pub(crate) enum Weaker {
 pub enum Origin {
     /// `--name` on the command line.
     Option(&'static str),
-    /// A variable.
     Variable(String),
-    /// promptgate.toml.
     File(Place),
 }
 
@@ -127,31 +123,26 @@ impl Origin {
 /// One setting before it has a type; flags are `true` or `false`, lists have many values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawValue {
-    /// At least one text.
     pub values: Vec<String>,
     /// Where they stand.
     pub origin: Origin,
 }
 
 impl RawValue {
-    /// The first text.
     pub(super) fn text(&self) -> &str {
         self.values.first().map_or("", |text| text.trim())
     }
 }
 
-/// The settings of one place.
 pub(crate) type RawValues = BTreeMap<&'static str, RawValue>;
 
 /// Gives settings their types, and collects what is wrong with them.
 pub(crate) struct Reader<'a> {
-    /// By precedence.
     pub(super) layers: Vec<&'a RawValues>,
     pub(super) problems: &'a mut Problems,
 }
 
 impl<'a> Reader<'a> {
-    /// What was written.
     pub(super) fn raw(&self, key: &str) -> Option<&'a RawValue> {
         self.layers.iter().find_map(|layer| layer.get(key))
     }
@@ -186,7 +177,6 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// All settings of a group.
     pub(super) fn group<G: Group>(&mut self) -> G {
         G::read(self)
     }
@@ -197,7 +187,6 @@ pub(crate) trait Group: Sized {
     /// Its settings, in the order of help.
     const DEFINITIONS: &'static [Definition];
 
-    /// Reads all of them.
     fn read(reader: &mut Reader<'_>) -> Self;
 }
 
@@ -216,7 +205,6 @@ macro_rules! settings {
     }) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default)]
-        #[allow(dead_code, reason = "some settings are read with their origin instead")]
         pub struct $group {
             $($(#[doc = $help])+ pub $key: $type,)+
         }

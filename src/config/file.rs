@@ -104,9 +104,6 @@ impl FileSettings {
     }
 
     /// Reads a settings file of an older state.
-    ///
-    /// # Errors
-    /// All mistakes in it.
     pub fn of_text(text: &str, shown: &str) -> Result<FileSettings, Problems> {
         let mut problems = Problems::default();
         let file = FileSettings::parse(text, shown, &mut problems);

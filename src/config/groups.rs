@@ -11,6 +11,7 @@ use std::time::Duration;
 
 settings! {
     /// What is compared.
+    #[expect(dead_code, reason = "candidates are read with their origin")]
     pub struct Prompts("") {
         /// Candidate (green): a name in prompts/, a path, or git:REV:NAME; several, with commas, to pick the best of them
         /// [default: `candidate` in promptgate.toml]
@@ -38,6 +39,7 @@ settings! {
 
 settings! {
     /// Where the settings of the project are.
+    #[expect(dead_code, reason = "it is read before all groups")]
     pub struct ConfigFile("") {
         /// Settings file [default: promptgate.toml, if there is one]
         config: Option<String>, Kind::Text, "FILE" { scope: Scope::CommandLine };
@@ -72,6 +74,7 @@ settings! {
 
 settings! {
     /// Where requests go.
+    #[expect(dead_code, reason = "most depend on the layer they are written in")]
     pub struct Service("Requests") {
         /// Provider that answers [default: gemini; without any key, on a person's machine: sim]
         target: Option<TargetKind>, Kind::Words(|| providers(|_| true)), "TARGET" { weaker: Weaker::Words(&["sim", "recorded"]) };
@@ -124,11 +127,11 @@ settings! {
         timeout: Duration = "60s", TIME, "D";
         /// Attempts beyond the first, after failures of transport and capacity
         retries: u32 = 8, Kind::Whole(0, 100), "N";
-        /// The first delay between attempts
+        /// The longest first delay between attempts [default: 1s]
         retry_base: Option<Duration>, TIME, "D" { scope: Scope::Project };
-        /// The longest delay between attempts
+        /// The longest delay between attempts [default: 60s]
         retry_max: Option<Duration>, TIME, "D" { scope: Scope::Project };
-        /// All delays of one answer together
+        /// All delays of one answer together [default: 10m]
         retry_total: Option<Duration>, TIME, "D" { scope: Scope::Project };
         /// Stop sending once this much is spent; inconclusive, --resume goes on
         max_cost: Option<f64>, Kind::Number(Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY), "US dollars, more than 0"), "USD";
@@ -186,6 +189,7 @@ settings! {
 
 settings! {
     /// What a verdict is compared with, and what was accepted.
+    #[expect(dead_code, reason = "the base is read with its origin")]
     pub struct Exceptions("Decision") {
         /// Add the repeats that would probably settle the last look at the same
         extend: bool, Kind::Flag, "" { scope: Scope::OneCall };

@@ -85,9 +85,6 @@ impl Layers {
     }
 
     /// For commands that need few settings: the file has no mistake.
-    ///
-    /// # Errors
-    /// All mistakes of the file.
     pub fn check(self) -> Result<Layers, Problems> {
         self.problems.clone().or(self)
     }
@@ -129,18 +126,15 @@ impl Layers {
         (first, self.raw("baseline").map(RawValue::text))
     }
 
-    /// The golden files and folders.
     pub fn golden(&self) -> Vec<PathBuf> {
         let groups::Cases { golden, .. } = self.group(&mut Problems::default());
         golden.iter().map(|path| self.under_root(path)).collect()
     }
 
-    /// The commands that checks may name.
     pub fn commands(&self) -> &[Command] {
         &self.file.tables.commands
     }
 
-    /// The project root.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -151,9 +145,6 @@ impl Layers {
     }
 
     /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
-    ///
-    /// # Errors
-    /// There is no such target.
     pub fn target(&self) -> Result<TargetKind, Problems> {
         let mut problems = Problems::default();
         let groups::Service { target, .. } = self.group(&mut problems);
@@ -170,7 +161,6 @@ impl Layers {
         }
     }
 
-    /// The models that are named.
     pub fn models(&self) -> ModelChoice {
         self.models_for(self.target().unwrap_or(TargetKind::Gemini))
     }
@@ -192,7 +182,6 @@ pub struct ModelChoice {
     wins: Option<String>,
     /// Of promptgate.toml: loses against front matter.
     loses: Option<String>,
-    /// The target's own.
     default: Option<&'static str>,
 }
 

@@ -106,20 +106,57 @@ pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<PolicyC
         .filter(|definition| definition.weaker != Weaker::Unrelated)
         .filter_map(|definition| compare_setting(definition, before, after))
         .collect();
-    rows.extend(quarantine(before, after));
-    rows.extend(tables("judge", before, after, |file| {
+    // A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict
+    // is checked by the same changes on a later day. Days are in the order of their texts; none comes before all.
+    rows.extend(compare_entries(
+        "quarantine",
+        [before, after],
+        |was, is| is > was,
+        |file| {
+            let tags = file.quarantine.iter();
+            tags.map(|(tag, raw)| (tag.clone(), raw.text().to_owned())).collect()
+        },
+    ));
+    // Whether another judge, command or model is milder is not known, so it counts as if it were.
+    let replaced: Weakening = |was, _| was.is_some();
+    rows.extend(compare_entries("judge", [before, after], replaced, |file| {
         let judges = file.tables.judges.iter();
         judges.map(|(name, judge)| (name.clone(), show_judge(judge))).collect()
     }));
-    rows.extend(tables("command", before, after, |file| {
+    rows.extend(compare_entries("command", [before, after], replaced, |file| {
         let commands = file.tables.commands.iter();
         commands.map(|command| (command.name.clone(), show_command(command))).collect()
     }));
-    rows.extend(tables("embeddings", before, after, |file| {
+    rows.extend(compare_entries("embeddings", [before, after], replaced, |file| {
         let models = file.tables.embeddings.iter();
         models.map(|(name, model)| (name.clone(), show_embedding(model))).collect()
     }));
     rows
+}
+
+/// Whether an entry that was one text and is another asks for less.
+type Weakening = fn(Option<&String>, Option<&String>) -> bool;
+
+/// The entries of a table that are not as before.
+fn compare_entries(
+    kind: &str,
+    files: [&FileSettings; 2],
+    weaker: Weakening,
+    entries: fn(&FileSettings) -> BTreeMap<String, String>,
+) -> Vec<PolicyChange> {
+    let [before, after] = files.map(entries);
+    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let pairs = names.into_iter().map(|name| (name, before.get(name), after.get(name)));
+    pairs
+        .filter(|(_, was, is)| was != is)
+        .map(|(name, was, is)| PolicyChange {
+            kind: kind.to_owned(),
+            what: name.clone(),
+            before: was.cloned(),
+            after: is.cloned(),
+            weaker: weaker(was, is),
+        })
+        .collect()
 }
 
 /// What one setting asks for otherwise than before; `None` for the same.
@@ -173,29 +210,6 @@ fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileS
     Some(PolicyChange { kind: key.to_owned(), what: key.to_owned(), before: was, after: is, weaker })
 }
 
-/// A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict is
-/// checked by the same changes on a later day.
-fn quarantine(before: &FileSettings, after: &FileSettings) -> Vec<PolicyChange> {
-    let state = |file: &FileSettings| -> BTreeMap<String, String> {
-        let tags = file.quarantine.iter();
-        tags.map(|(tag, raw)| (tag.clone(), raw.text().to_owned())).collect()
-    };
-    let (were, are) = (state(before), state(after));
-    let tags: BTreeSet<&String> = were.keys().chain(are.keys()).collect();
-    tags.into_iter()
-        .map(|tag| (tag, were.get(tag), are.get(tag)))
-        .filter(|(_, was, is)| was != is)
-        .map(|(tag, was, is)| PolicyChange {
-            kind: "quarantine".to_owned(),
-            what: tag.clone(),
-            before: was.cloned(),
-            after: is.cloned(),
-            // Days that are written in one way are in the order of their texts; none comes before all.
-            weaker: is > was,
-        })
-        .collect()
-}
-
 fn or_default(text: Option<&str>) -> &str {
     text.unwrap_or("default")
 }
@@ -227,29 +241,6 @@ fn show_embedding(model: &Embedding) -> String {
 fn show_command(command: &Command) -> String {
     let variables: Vec<&str> = command.env.keys().map(String::as_str).collect();
     format!("{}, timeout {} ms, variables {}", command.argv.join(" "), command.timeout.as_millis(), variables.join(" "))
-}
-
-/// Whether another judge, command or model is milder is not known, so it counts as if it were.
-fn tables(
-    kind: &str,
-    before: &FileSettings,
-    after: &FileSettings,
-    state: fn(&FileSettings) -> BTreeMap<String, String>,
-) -> Vec<PolicyChange> {
-    let (before, after) = (state(before), state(after));
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    names
-        .into_iter()
-        .map(|name| (name, before.get(name).cloned(), after.get(name).cloned()))
-        .filter(|(_, was, is)| was != is)
-        .map(|(name, was, is)| PolicyChange {
-            kind: kind.to_owned(),
-            what: name.clone(),
-            weaker: was.is_some(),
-            before: was,
-            after: is,
-        })
-        .collect()
 }
 
 impl PolicyBaseSettings {

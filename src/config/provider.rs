@@ -15,11 +15,9 @@ use std::time::Duration;
 /// Where requests go, and in which form.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
-    /// What answers.
     pub target: TargetKind,
     /// The simulator stands in because no key is set on a person's machine.
     pub fallback: bool,
-    /// Base URL of the target.
     pub base_url: Option<String>,
     /// Version of the API: v1beta, v1, ...
     pub api_version: String,
@@ -27,7 +25,6 @@ pub struct ProviderSettings {
     pub delivery: Delivery,
     /// The answers come through batch jobs.
     pub batch: Option<BatchSettings>,
-    /// Recorded answers.
     pub answers: Vec<PathBuf>,
     /// The key of the target, if it has one.
     pub key: Option<ApiKey>,
@@ -114,9 +111,6 @@ impl Layers {
     }
 
     /// Project and location of the target `vertex`; express mode without a project. `None` for other targets.
-    ///
-    /// # Errors
-    /// They are none, or were given for another target.
     pub fn place(&self, target: Option<TargetKind>) -> Result<Option<Place>, Problems> {
         let mut problems = Problems::default();
         if target != Some(TargetKind::Vertex) {
@@ -255,7 +249,6 @@ pub struct BatchService {
     pub target: TargetKind,
     /// Where it is, if that was said.
     pub base_url: Option<String>,
-    /// Version of the API.
     pub api_version: String,
     /// The key, if it has one.
     pub key: Option<ApiKey>,

@@ -6,9 +6,6 @@ use crate::domain::{Guardrails, Policy, Problem, Problems, Sequential};
 
 impl Layers {
     /// The rules of a verdict between two arms, for commands that need few settings.
-    ///
-    /// # Errors
-    /// All mistakes in them.
     pub fn policy(&self) -> Result<Policy, Problems> {
         let mut problems = Problems::default();
         let policy = self.policy_rules(&mut problems);

@@ -19,32 +19,21 @@ use crate::runner::RetryPolicy;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-/// Everything a run needs.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Project root: holds prompts/, .promptgate/, and bounds all paths that come from data.
     pub root: PathBuf,
-    /// What is compared.
     pub arms: ArmSettings,
-    /// Cases and samples.
     pub dataset: DatasetSettings,
-    /// Where requests go.
     pub provider: ProviderSettings,
-    /// Pace, patience and budget.
     pub limits: LimitSettings,
-    /// What checks may consult.
     pub scoring: ScoringSettings,
-    /// How this call runs.
     pub run: RunSettings,
-    /// How the verdict is found.
     pub gate: GateSettings,
-    /// Prices of tokens.
     pub prices: Prices,
-    /// Non-fatal warnings.
     pub warnings: Vec<Problem>,
 }
 
-/// Prompts and models of both arms.
 #[derive(Clone, Debug)]
 pub struct ArmSettings {
     /// Candidate, as typed; the first of several.
@@ -53,7 +42,6 @@ pub struct ArmSettings {
     pub candidates: Vec<Candidate>,
     /// Baseline, as typed.
     pub baseline: Baseline,
-    /// The models that are named.
     pub models: ModelChoice,
 }
 
@@ -62,7 +50,6 @@ pub struct ArmSettings {
 pub enum Baseline {
     /// `none`: gate on an absolute pass rate.
     None,
-    /// A prompt.
     Prompt(String),
 }
 
@@ -75,35 +62,27 @@ impl From<String> for Baseline {
 /// Cases, and how often each is sampled.
 #[derive(Clone, Debug)]
 pub struct DatasetSettings {
-    /// Golden files and folders.
     pub golden: Vec<PathBuf>,
-    /// Which cases take part.
     pub selection: Selection,
     /// Samples per case and arm; 1..=1000.
     pub repeat: u32,
-    /// Only the cases that failed in an earlier run.
     pub failed: Option<Earlier>,
-    /// Answers that differ from the approved ones are proposed in golden/snapshots/.
     pub snapshots: bool,
 }
 
 /// Models and commands that checks may consult.
 #[derive(Clone, Debug)]
 pub struct ScoringSettings {
-    /// LLM judges by name.
     pub judges: BTreeMap<String, JudgeSettings>,
-    /// Embedding models by name.
     pub embeddings: BTreeMap<String, EmbeddingSettings>,
     /// What is known of the judges' errors.
     pub judge_calibration: JudgeCalibration,
-    /// Commands that checks may name.
     pub commands: Vec<Command>,
 }
 
 /// The file of what is known of judges' errors.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JudgeCalibration {
-    /// Where it is.
     pub path: PathBuf,
     /// A setting names it, so it has to be there for a run.
     pub named: bool,
@@ -115,27 +94,19 @@ impl JudgeCalibration {
     }
 }
 
-/// How this call runs.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
-    /// How stored answers are used.
     pub cache: Cache,
-    /// Continue the newest unfinished run of the same plan.
     pub resume: bool,
-    /// Send nothing.
     pub dry_run: bool,
-    /// Print only the last line.
     pub quiet: bool,
-    /// When to color.
     pub color: Color,
 }
 
-/// How the verdict is found.
 #[derive(Clone, Debug)]
 pub struct GateSettings {
     /// Decide; false with `--no-gate`.
     pub gated: bool,
-    /// Its rules.
     pub policy: Policy,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
@@ -155,18 +126,11 @@ enum Purpose {
 }
 
 impl Layers {
-    /// The settings of a run that decides.
-    ///
-    /// # Errors
-    /// All mistakes at once.
     pub fn settle(self) -> Result<Settings, Problems> {
         self.settle_for(Purpose::Verdict)
     }
 
     /// The settings of a call to judges alone.
-    ///
-    /// # Errors
-    /// All mistakes at once.
     pub fn settle_for_judges(self) -> Result<Settings, Problems> {
         self.settle_for(Purpose::Judges)
     }

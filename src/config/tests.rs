@@ -1,5 +1,8 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
+use super::definition::{Group as _, Scope};
+use super::groups::{self, ConfigFile, GateTable, GuardrailTable};
+use super::value::Kind;
 use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
 use crate::provider::gemini::Delivery;
@@ -601,5 +604,56 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
     assert!(
         message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))
             .contains("recorded answers can't")
+    );
+}
+
+/// `docs/settings.md`, from the rows.
+fn page_of_the_settings() -> String {
+    let mut page = "# Settings\n\nWritten from the rows in `src/config/groups.rs` by a test; edit them there. Each is an option, a variable \
+                    `PROMPTGATE_…`\n(upper case, `_` for `-`) and a key of promptgate.toml (`_` for `-`), unless the row says otherwise.\n"
+        .to_owned();
+    let tables = [("[gate]", GateTable::DEFINITIONS), ("[gate.guardrails]", GuardrailTable::DEFINITIONS)];
+    let headings = ["", "Cases", "Requests", "Decision"].map(|heading| {
+        let top = groups::top().chain(ConfigFile::DEFINITIONS).filter(move |definition| definition.heading == heading);
+        (if heading.is_empty() { "General" } else { heading }, top.collect::<Vec<_>>())
+    });
+    let tables = tables.map(|(name, definitions)| (name, definitions.iter().collect()));
+    for (heading, definitions) in headings.into_iter().chain(tables) {
+        page += &format!("\n## {heading}\n\n| setting | default | |\n| --- | --- | --- |\n");
+        for definition in definitions {
+            let option = format!("--{} {}", definition.key.replace('_', "-"), definition.value_name);
+            let name = match definition.scope {
+                Scope::Project => definition.key.trim_start_matches("guardrail_"),
+                Scope::Everywhere | Scope::OneCall | Scope::CommandLine => option.trim_end(),
+            };
+            let limits = match definition.scope {
+                Scope::Everywhere => "",
+                Scope::OneCall => "; not in the file",
+                Scope::CommandLine => "; an option only",
+                Scope::Project => "; no option",
+            };
+            let also = definition.variable.map_or_else(String::new, |name| format!("; also the variable `{name}`"));
+            let default = definition.default.map_or_else(String::new, |default| format!("`{}`", default()));
+            let (name, help) = (name.replace('|', "\\|"), definition.help.trim());
+            let words = match definition.kind {
+                Kind::Words(words) => format!("; `{}`", words().join("`, `")),
+                _ => String::new(),
+            };
+            page += &format!("| `{name}` | {default} | {help}{words}{also}{limits} |\n");
+        }
+    }
+    page
+}
+
+#[test]
+fn the_page_of_the_settings_is_what_the_rows_say() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/settings.md");
+    let page = page_of_the_settings();
+    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
+        std::fs::write(&path, &page).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(&path).unwrap_or_default() == page,
+        "docs/settings.md is stale; write it with INSTA_UPDATE=always cargo test --lib the_page_of_the_settings"
     );
 }

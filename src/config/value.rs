@@ -11,7 +11,6 @@ use time::Date;
 use time::macros::format_description;
 use toml::de::DeValue;
 
-/// What may be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
     /// `true` or `false`; an option without a value.
@@ -32,13 +31,10 @@ pub(crate) enum Kind {
     Argv,
     /// A table of texts, held as `NAME=VALUE`.
     Variables,
-    /// A whole number.
     Whole(u64, u64),
     /// A number within bounds, and these in words; without words the gate checks them, for its messages know more.
     Number(Bound<f64>, Bound<f64>, &'static str),
-    /// A duration.
     Time(TimeRange),
-    /// A day.
     Day,
     /// One of some words.
     Words(fn() -> Vec<&'static str>),
@@ -65,7 +61,6 @@ pub(crate) const LONG_TIME: Kind = Kind::Time(TimeRange {
     most: Duration::from_secs(172_800),
     expected: "something like 90s, 30m or 24h, up to 48h",
 });
-/// How old a verdict may be.
 pub(crate) const AGE: Kind = Kind::Time(TimeRange {
     noun: "age",
     most: Duration::from_secs(365 * 86_400),
@@ -93,9 +88,6 @@ impl Kind {
     }
 
     /// Refuses what can't be a value.
-    ///
-    /// # Errors
-    /// What is wrong, and what was expected.
     pub(super) fn check(self, text: &str) -> Result<(), String> {
         match self {
             Kind::Text if text.is_empty() => Err("is empty".to_owned()),
@@ -138,9 +130,6 @@ impl Kind {
     }
 
     /// The texts of a value in a file.
-    ///
-    /// # Errors
-    /// What was expected.
     pub(super) fn texts(self, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
         match (self, value) {
             (Kind::Argv, value) => {
@@ -225,9 +214,6 @@ fn variables(value: &DeValue<'_>) -> Option<Vec<String>> {
 /// A type of settings, read from a text that its [`Kind`] lets pass.
 pub(crate) trait Value: Sized {
     /// Reads a text.
-    ///
-    /// # Errors
-    /// What is wrong with it.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
@@ -329,9 +315,6 @@ fn article(noun: &str) -> &'static str {
 }
 
 /// Reads `500ms`, `60s`, `2m` or a number of seconds; more than 0, up to an hour.
-///
-/// # Errors
-/// What was expected.
 pub fn duration(text: &str) -> Result<Duration, String> {
     SHORT.read(text)
 }

@@ -16,29 +16,22 @@ use std::time::Duration;
 /// What is tested, and by which rules.
 #[derive(Clone, Debug)]
 pub struct VerificationSettings {
-    /// Project root.
     pub root: PathBuf,
     /// Green, as typed.
     pub prompt: String,
     /// Blue, as typed.
     pub baseline: Baseline,
-    /// Golden files and folders.
     pub golden: Vec<PathBuf>,
     /// The target of the run whose verdict is checked.
     pub target: TargetKind,
-    /// The models that are named.
     pub models: ModelChoice,
-    /// Version of the API.
     pub api_version: String,
     /// The models that read answers against a rubric, by name.
     pub judges: BTreeMap<String, JudgeSettings>,
     /// What is known of their errors.
     pub judge_calibration: JudgeCalibration,
-    /// Commands that checks may name.
     pub commands: Vec<Command>,
-    /// The rules of the verdict.
     pub policy: Policy,
-    /// How old a verdict may be.
     pub max_age: Duration,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
@@ -47,9 +40,6 @@ pub struct VerificationSettings {
 impl Layers {
     /// The settings by which a verdict of a run against `target` is checked. `baseline` is another one than the settings
     /// say.
-    ///
-    /// # Errors
-    /// All mistakes at once.
     pub fn verification(&self, target: &str, baseline: Option<&str>) -> Result<VerificationSettings, Problems> {
         let mut problems = self.problems.clone();
         let prompt = self.reader(&mut problems).only_candidate();

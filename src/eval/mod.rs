@@ -48,7 +48,7 @@ pub(crate) mod versions;
 
 pub use crate::domain::bare_name;
 pub use crate::gate::power::PowerEstimate;
-pub use candidates::{CandidateObserver, CandidatesResult, each_candidate, eval_all, forecast_all, prepare_all};
+pub use candidates::{CandidateObserver, each_candidate, eval_all, forecast_all, prepare_all};
 pub use context::{EvalContext, RunKind};
 pub use forecast::{ArmForecast, Forecast, JudgesForecast, forecast};
 pub(crate) use history::describe;

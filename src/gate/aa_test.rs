@@ -92,7 +92,7 @@ pub struct Noise {
 }
 
 /// How often what was decided.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 pub struct DecisionShares {
     pub runs: u32,
     pub promote: f64,

@@ -10,7 +10,7 @@
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
-use crate::domain::{Problem, Problems, Sequential};
+use crate::domain::{Estimand, Problem, Problems, Sequential, string_enum};
 use crate::stats::normal::critical;
 use crate::stats::random::Random;
 use crate::stats::rule::Rule;
@@ -30,31 +30,23 @@ pub const MAX_ANSWERS: u64 = 20_000_000_000;
 /// Looks of a run that may end early, as many as a run takes (`plan::LOOKS`).
 const LOOKS: u32 = 3;
 
-/// What the cases are like, and how the candidate is worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scenario {
-    /// As above: a loss breaks some cases outright.
-    Std,
-    /// A loss makes every case a little worse.
-    Diffuse,
-    /// A baseline that passes 97%.
-    High,
-    /// 40% of the cases pass sometimes.
-    Flaky,
-    /// A deterministic model that only breaks cases: every answer of a case is the same.
-    Lopsided,
+string_enum! {
+    /// What the cases are like, and how the candidate is worse.
+    pub enum Scenario {
+        /// As above: a loss breaks some cases outright.
+        Std = "std",
+        /// A loss makes every case a little worse.
+        Diffuse = "diffuse",
+        /// A baseline that passes 97%.
+        High = "high",
+        /// 40% of the cases pass sometimes.
+        Flaky = "flaky",
+        /// A deterministic model that only breaks cases: every answer of a case is the same.
+        Lopsided = "lopsided",
+    }
 }
 
 impl Scenario {
-    /// All of them, with the names they are asked for by.
-    pub const ALL: [(&'static str, Scenario); 5] = [
-        ("std", Scenario::Std),
-        ("diffuse", Scenario::Diffuse),
-        ("high", Scenario::High),
-        ("flaky", Scenario::Flaky),
-        ("lopsided", Scenario::Lopsided),
-    ];
-
     fn mixture(self) -> Mixture {
         match self {
             Scenario::Std | Scenario::Diffuse | Scenario::Lopsided => {
@@ -64,21 +56,6 @@ impl Scenario {
             Scenario::Flaky => Mixture { solid: 0.5, flaky: 0.4, passing: 0.99 },
         }
     }
-}
-
-/// What the difference is to be known of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Estimand {
-    /// Cases like these: every run draws its cases, and a case is a unit.
-    Population,
-    /// Just these cases: they stay the same in all runs, and each pair of answers is a unit.
-    Dataset,
-}
-
-impl Estimand {
-    /// Both of them, with the names they are asked for by.
-    pub const ALL: [(&'static str, Estimand); 2] =
-        [("population", Estimand::Population), ("dataset", Estimand::Dataset)];
 }
 
 /// What is simulated.
@@ -92,7 +69,8 @@ pub struct Simulation {
     pub rule: Rule,
     /// What the cases are like.
     pub scenario: Scenario,
-    /// What the difference is to be known of.
+    /// Population: every run draws its cases, and a case is a unit. Dataset: they stay the same in all runs, and each pair of
+    /// answers is a unit.
     pub estimand: Estimand,
     /// Whether the runs may end early, at looks of equal size.
     pub sequential: Sequential,

@@ -7,7 +7,7 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::{CallReport, Context, Format, ReportError, Reporter};
-use crate::domain::{CaseRow, Decision, InputDigests, PromptRecord, ResultsFile, RunInfo, Verdict};
+use crate::domain::{Decision, InputDigests, PromptRecord, ResultsFile, Verdict};
 use serde_json::{Value, json};
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -18,9 +18,7 @@ pub(super) const FILE: &str = "verdict.intoto.json";
 pub(super) const FORMAT: Format =
     Format { file: FILE, purpose: "signing: the verdict as an in-toto statement", call: CallReport::Rewrite, open };
 
-/// Type of the statement.
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
-/// Type of its predicate.
 const PREDICATE: &str = "https://in-toto.io/attestation/test-result/v0.1";
 
 fn open(folder: &Path, context: &Context) -> Result<Box<dyn Reporter>, ReportError> {
@@ -40,14 +38,6 @@ struct Attestation {
 }
 
 impl Reporter for Attestation {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
-        Ok(())
-    }
-
-    fn case(&mut self, _: &CaseRow) -> Result<(), ReportError> {
-        Ok(())
-    }
-
     fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         let statement = statement(verdict, self.results.get());
         let mut write = || -> io::Result<()> {

@@ -126,9 +126,6 @@ fn table(verdict: &Verdict) -> String {
 }
 
 /// The table of all candidates on the terminal.
-///
-/// # Errors
-/// `out` can't be written.
 pub fn candidates_table(verdict: &Verdict, redactor: &Redactor, out: &mut dyn io::Write) -> io::Result<()> {
     let verdict = redactor.verdict(verdict);
     let names: Vec<String> = verdict.candidates.iter().map(|line| log_line(&truncate(&line.name, NAME))).collect();

@@ -10,12 +10,12 @@
 //! verdict=block exit=10
 //! ```
 
-use super::highlights::{Headline, HeadlineList, Highlights, Trouble};
-use super::numbers::{cost, count, difference, early, latency, rate, retries};
+use super::highlights::{CaseList, Headline, Highlights};
+use super::numbers::{comparison_lines, cost, count, early, latency, rate, retries};
 use super::redactor::Redactor;
-use super::summary::{left_behind, needed};
+use super::summary::{caveats, left_behind, needed};
 use super::text::{log_line, truncate};
-use crate::domain::{Arms, CaseRow, Counts, Decision, PairCounts, Quarantine, Reason, Verdict, Warning};
+use crate::domain::{Arms, CaseRow, Counts, Decision, Quarantine, Reason, SampleSize, Verdict, Warning};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -27,9 +27,7 @@ const MESSAGE: usize = 1_000;
 /// How the end of a run is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// With ANSI colours.
     pub color: bool,
-    /// Only the last line.
     pub quiet: bool,
 }
 
@@ -42,36 +40,27 @@ pub struct Console {
 }
 
 impl Console {
-    /// Nothing seen yet.
     pub fn new(style: Style, redactor: Redactor) -> Console {
         Console { style, highlights: Highlights::new(redactor.clone()), redactor }
     }
 
-    /// The tags whose cases don't decide.
     #[must_use]
     pub fn apart(mut self, quarantine: Quarantine) -> Console {
         self.highlights.apart(quarantine);
         self
     }
 
-    /// Takes note of the next case, in plan order.
     pub fn case(&mut self, row: &CaseRow) {
         self.highlights.note(row);
     }
 
     /// Writes the end of the run. `exit` is the process's exit code; `reports` the folder that holds the rest.
-    ///
-    /// # Errors
-    /// `out` can't be written.
     pub fn finish(&self, verdict: &Verdict, exit: u8, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
         self.body(verdict, reports, out)?;
         last_line(verdict, exit, out)
     }
 
     /// The end of the run without the last line, which is the call's where it has several candidates.
-    ///
-    /// # Errors
-    /// `out` can't be written.
     pub fn body(&self, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
         if self.style.quiet {
             return Ok(());
@@ -92,17 +81,9 @@ impl Console {
     }
 
     fn banners(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
-        for (on, word, text) in [
-            (verdict.replayed, "REPLAYED", "the answers were recorded earlier; nothing here can be promoted"),
-            (
-                verdict.dataset.cases < verdict.dataset.total,
-                "PARTIAL",
-                "only a part of the dataset was run; nothing here can be promoted",
-            ),
-        ] {
-            if on {
-                writeln!(out, "{}: {text}", self.paint(YELLOW, word))?;
-            }
+        // That it is simulated was said before the run.
+        for (word, text) in caveats(verdict).filter(|(word, _)| *word != "SIMULATED") {
+            writeln!(out, "{}: {text}; nothing here can be promoted", self.paint(YELLOW, word))?;
         }
         if let Some(fresh) = &verdict.fresh_key {
             let text = format!("{}: {}", left_behind(fresh), fresh.reason);
@@ -117,8 +98,7 @@ impl Console {
     }
 
     fn lists(&self, verdict: &Verdict, reports: &Path, out: &mut dyn Write) -> io::Result<()> {
-        let Highlights { regressed, critical, failing, quarantined, errors: _, other_errors: _, skipped: _, .. } =
-            &self.highlights;
+        let Highlights { regressed, critical, failing, quarantined, .. } = &self.highlights;
         if verdict.baseline.is_some() {
             let of = format!("of {} compared", verdict.paired.n);
             self.list("regressed", &of, regressed, reports, out)?;
@@ -134,7 +114,7 @@ impl Console {
         &self,
         title: &str,
         of: &str,
-        listed: &HeadlineList,
+        listed: &CaseList<Headline>,
         reports: &Path,
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -155,19 +135,13 @@ impl Console {
     }
 
     fn errors(&self, out: &mut dyn Write) -> io::Result<()> {
-        let Highlights { errors, other_errors, skipped, .. } = &self.highlights;
-        if errors.is_empty() && skipped.is_empty() {
+        let lines = self.highlights.unjudged(log_line, log_line);
+        if lines.is_empty() {
             return Ok(());
         }
         writeln!(out, "{}:", self.paint(YELLOW, "answers without a judgement"))?;
-        for ((arm, code), Trouble { count: n, message }) in errors {
-            writeln!(out, "  {arm}  {n} × {}: {}", log_line(code), log_line(message))?;
-        }
-        if *other_errors > 0 {
-            writeln!(out, "  {} of other kinds", count(*other_errors, "error", "errors"))?;
-        }
-        for (word, n) in skipped {
-            writeln!(out, "  {} not asked: {word}", count(*n, "answer", "answers"))?;
+        for line in lines {
+            writeln!(out, "  {line}")?;
         }
         writeln!(out)
     }
@@ -179,17 +153,12 @@ impl Console {
         if let Some(early) = early(verdict) {
             lines.push(("early", early));
         }
+        let Arms { baseline, candidate } = &verdict.rates;
         if verdict.baseline.is_some() {
-            let PairCounts { n, both_pass, regressed, improved, both_fail } = &verdict.paired;
-            lines.push((
-                "compared",
-                format!("{n} cases: {regressed} regressed, {improved} improved, {both_pass} both pass, {both_fail} both fail"),
-            ));
-            lines.push(("baseline", format!("pass rate {}", rate(verdict.rates.baseline.as_ref()))));
-        }
-        lines.push(("candidate", format!("pass rate {}", rate(verdict.rates.candidate.as_ref()))));
-        if let Some(found) = &verdict.difference {
-            lines.push(("difference", difference(found)));
+            let difference = verdict.difference.as_ref();
+            lines.extend(comparison_lines(&verdict.paired, baseline.as_ref(), candidate.as_ref(), difference));
+        } else {
+            lines.push(("candidate", format!("pass rate {}", rate(candidate.as_ref()))));
         }
         lines.push(("latency", latencies(verdict)));
         lines.push((
@@ -211,11 +180,8 @@ impl Console {
     fn reasons(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         let decision = verdict.decision;
         writeln!(out, "{}", self.paint(color(decision), decision.as_str()))?;
-        for Reason { code, message, cases: _ } in verdict.reasons.iter().take(REASONS) {
-            writeln!(out, "  {}: {}", code.as_str(), log_line(&truncate(message, MESSAGE)))?;
-        }
-        if let Some(text) = needed(verdict.needed.as_ref(), &verdict.counts) {
-            writeln!(out, "  to settle it: {text}")?;
+        for line in reason_lines(&verdict.reasons, verdict.needed.as_ref(), &verdict.counts) {
+            writeln!(out, "  {line}")?;
         }
         Ok(())
     }
@@ -225,10 +191,15 @@ impl Console {
     }
 }
 
+pub(super) fn reason_lines(reasons: &[Reason], size: Option<&SampleSize>, counts: &Counts) -> Vec<String> {
+    let reasons = reasons.iter().take(REASONS);
+    let lines = reasons.map(|Reason { code, message, cases: _ }| {
+        format!("{}: {}", code.as_str(), log_line(&truncate(message, MESSAGE)))
+    });
+    lines.chain(needed(size, counts).map(|text| format!("to settle it: {text}"))).collect()
+}
+
 /// The one line for machines.
-///
-/// # Errors
-/// `out` can't be written.
 pub fn last_line(verdict: &Verdict, exit: u8, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "verdict={} exit={exit}", verdict.decision.as_str())
 }

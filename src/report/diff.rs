@@ -35,9 +35,7 @@ const BROKEN: usize = 10;
 /// The kinds of cases shown, in the order of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Section {
-    /// The candidate passes fewer repeats.
     Regressed,
-    /// The candidate passes more repeats.
     Improved,
     /// No judgement in one of the arms.
     Unjudged,

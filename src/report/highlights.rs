@@ -1,5 +1,6 @@
 //! The few cases and errors that a short report names, picked while the rows stream by. Bounded, whatever the run.
 
+use super::numbers::count;
 use super::redactor::Redactor;
 use super::text::truncate;
 use super::why::{Why, why};
@@ -20,46 +21,53 @@ const NAME: usize = 200;
 /// One case in a line or two. The texts are as they came, but short: whoever writes them makes them safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Headline {
-    /// The case's id.
     pub(super) id: String,
-    /// Where it stands.
     pub(super) place: String,
-    /// Which check broke.
     pub(super) label: String,
-    /// Why.
     pub(super) reason: String,
 }
 
 /// The first cases of a kind, and how many more there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct HeadlineList {
-    /// At most [`NAMED`], in plan order.
-    pub(super) named: Vec<Headline>,
-    /// Not named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CaseList<T> {
+    pub(super) named: Vec<T>,
     pub(super) more: u64,
 }
 
-impl HeadlineList {
-    /// All of them.
+impl<T> Default for CaseList<T> {
+    fn default() -> CaseList<T> {
+        CaseList { named: Vec::new(), more: 0 }
+    }
+}
+
+impl<T> CaseList<T> {
     pub(super) fn count(&self) -> u64 {
         self.named.len() as u64 + self.more
     }
 
-    fn add(&mut self, headline: impl FnOnce() -> Headline) {
-        if self.named.len() < NAMED {
-            self.named.push(headline());
-        } else {
+    /// Inserts a case, if there is room or it comes before others.
+    fn insert(&mut self, at: usize, case: impl FnOnce() -> T) {
+        if at < NAMED {
+            self.named.insert(at, case());
+        }
+        if at >= NAMED || self.named.len() > NAMED {
+            self.named.truncate(NAMED);
             self.more += 1;
         }
     }
 }
 
+impl CaseList<Headline> {
+    /// Appends a case: plan order.
+    fn add(&mut self, headline: impl FnOnce() -> Headline) {
+        self.insert(self.named.len(), headline);
+    }
+}
+
 /// A case of which some answers pass and some don't.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Wavering {
-    /// The case's id.
+pub(super) struct FlakyHeadline {
     pub(super) id: String,
-    /// Where it stands.
     pub(super) place: String,
     /// `None` without a baseline.
     pub(super) baseline: Option<Passes>,
@@ -67,59 +75,43 @@ pub(super) struct Wavering {
     pub(super) candidate: Passes,
 }
 
-impl Wavering {
-    /// The variance of the arm that wavers more.
+impl FlakyHeadline {
+    /// The larger variance of the two arms.
     fn variance(&self) -> f64 {
         let baseline = self.baseline.map_or(0.0, |passes| passes.variance());
         self.candidate.variance().max(baseline)
     }
 }
 
-/// The cases that waver most, and how many more there are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Flaky {
-    /// At most [`NAMED`], those that waver most first, equal ones in plan order.
-    pub(super) named: Vec<Wavering>,
-    /// Not named.
-    pub(super) more: u64,
-}
-
-impl Flaky {
-    fn add(&mut self, wavering: Wavering) {
-        let variance = wavering.variance();
-        let at = self.named.partition_point(|other| other.variance() >= variance);
-        self.named.insert(at, wavering);
-        if self.named.len() > NAMED {
-            self.named.pop();
-            self.more += 1;
-        }
+impl CaseList<FlakyHeadline> {
+    /// Adds a case: the largest variance first, equal ones in plan order.
+    fn add(&mut self, case: FlakyHeadline) {
+        let variance = case.variance();
+        self.insert(self.named.partition_point(|other| other.variance() >= variance), || case);
     }
 }
 
 /// One kind of error in one arm.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Trouble {
+pub(super) struct ErrorGroup {
     /// Answers it cost.
     pub(super) count: u64,
-    /// The message of the first.
     pub(super) message: String,
 }
 
 /// What stands out in a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Highlights {
-    /// The candidate passes fewer repeats.
-    pub(super) regressed: HeadlineList,
+    pub(super) regressed: CaseList<Headline>,
     /// Must-pass cases of the candidate that fail or could not be judged.
-    pub(super) critical: HeadlineList,
-    /// Any case of the candidate that fails.
-    pub(super) failing: HeadlineList,
+    pub(super) critical: CaseList<Headline>,
+    pub(super) failing: CaseList<Headline>,
     /// Cases in quarantine of the candidate that fail or could not be judged; they stand in none of the lists above.
-    pub(super) quarantined: HeadlineList,
+    pub(super) quarantined: CaseList<Headline>,
     /// Cases of which some answers pass and some don't, in either arm.
-    pub(super) flaky: Flaky,
+    pub(super) flaky: CaseList<FlakyHeadline>,
     /// By arm and code.
-    pub(super) errors: BTreeMap<(Arm, String), Trouble>,
+    pub(super) errors: BTreeMap<(Arm, String), ErrorGroup>,
     /// Errors of kinds beyond [`ERRORS`].
     pub(super) other_errors: u64,
     /// Answers not asked for, by reason.
@@ -134,12 +126,10 @@ impl Highlights {
         Highlights { redactor, ..Highlights::default() }
     }
 
-    /// The tags whose cases don't decide.
     pub(super) fn apart(&mut self, quarantine: Quarantine) {
         self.quarantine = quarantine;
     }
 
-    /// Takes note of the next case.
     pub(super) fn note(&mut self, row: &CaseRow) {
         let redactor = &self.redactor;
         let outcome = row.candidate.outcome();
@@ -162,7 +152,7 @@ impl Highlights {
         }
         let (baseline, candidate) = (row.baseline.as_ref().map(passes), passes(&row.candidate));
         if candidate.vary() || baseline.is_some_and(|passes| passes.vary()) {
-            self.flaky.add(Wavering {
+            self.flaky.add(FlakyHeadline {
                 id: short(redactor, row.case.id.as_str(), NAME),
                 place: short(redactor, &row.case.place.to_string(), NAME),
                 baseline,
@@ -171,32 +161,45 @@ impl Highlights {
         }
         for arm in [Arm::Baseline, Arm::Candidate] {
             for judged in row.arm(arm).map_or(&[][..], |arm| &arm.repeats) {
-                self.note_trouble(arm, &judged.outcome);
+                self.note_error(arm, &judged.outcome);
             }
         }
     }
 
-    fn note_trouble(&mut self, arm: Arm, outcome: &Outcome) {
+    fn note_error(&mut self, arm: Arm, outcome: &Outcome) {
         match outcome {
             // An early end is told by itself.
             Outcome::Scored(_) | Outcome::Skipped(Skip::Decided) => {}
             Outcome::Skipped(skip) => *self.skipped.entry(skip.as_str()).or_default() += 1,
             Outcome::Errored(Failure { kind: _, code, message }) => {
                 let key = (arm, short(&self.redactor, code, NAME));
-                if let Some(trouble) = self.errors.get_mut(&key) {
-                    trouble.count += 1;
+                if let Some(group) = self.errors.get_mut(&key) {
+                    group.count += 1;
                 } else if self.errors.len() < ERRORS {
                     let message = short(&self.redactor, message, REASON);
-                    self.errors.insert(key, Trouble { count: 1, message });
+                    self.errors.insert(key, ErrorGroup { count: 1, message });
                 } else {
                     self.other_errors += 1;
                 }
             }
         }
     }
+
+    /// The answers without a judgement, in lines; `code` and `text` make what comes from outside safe.
+    pub(super) fn unjudged(&self, code: fn(&str) -> String, text: fn(&str) -> String) -> Vec<String> {
+        let errors = self.errors.iter();
+        let mut lines: Vec<String> = errors
+            .map(|((arm, kind), group)| format!("{arm}: {} × {}: {}", group.count, code(kind), text(&group.message)))
+            .collect();
+        if self.other_errors > 0 {
+            lines.push(format!("{} of other kinds", count(self.other_errors, "error", "errors")));
+        }
+        let skipped = self.skipped.iter();
+        lines.extend(skipped.map(|(word, n)| format!("{} not asked: {word}", count(*n, "answer", "answers"))));
+        lines
+    }
 }
 
-/// The passes among the judged repeats.
 fn passes(arm: &ArmRow) -> Passes {
     let mut passes = Passes::default();
     for score in arm.repeats.iter().filter_map(|judged| judged.outcome.score()) {

@@ -11,8 +11,8 @@ use super::why::{Why, answered, expected, outcomes, why};
 use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{ArmRow, Case, CaseRow, OutcomeKind, Quarantine, RunInfo, ScoredSample, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
+use quick_xml::Writer;
 use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
-use quick_xml::{Reader, Writer};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,8 +24,6 @@ pub(super) const FILE: &str = "junit.xml";
 pub(super) const FORMAT: Format =
     Format { file: FILE, purpose: "test tabs: one suite a golden file, one test a case", call: CallReport::Copy, open };
 
-/// Cases held at a time.
-const CHUNK: usize = 1_000;
 /// Bytes of an attribute.
 const MESSAGE: usize = 500;
 /// Bytes of the text of one case; GitLab and Jenkins cut or refuse much more.
@@ -40,17 +38,15 @@ const BROKEN: usize = 10;
 fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
     let output = Output::create(folder, FILE)?;
     let spool = Spool::create(folder).map_err(|cause| output.error(cause))?;
-    Ok(Box::new(Junit { output, spool, suites: Vec::new(), chunk: Vec::new(), quarantine: Quarantine::default() }))
+    Ok(Box::new(Junit { output, spool, suites: Vec::new(), quarantine: Quarantine::default() }))
 }
 
 struct Junit {
     output: Output,
-    /// The serialised cases of all suites, in order.
+    /// The test cases of all suites, in order.
     spool: Spool,
     /// The suites so far; the last one is still filling.
     suites: Vec<Suite>,
-    /// Cases of the last suite that are not serialised yet.
-    chunk: Vec<TestCase>,
     quarantine: Quarantine,
 }
 
@@ -91,98 +87,52 @@ impl Reporter for Junit {
     }
 
     fn case(&mut self, row: &CaseRow) -> Result<(), ReportError> {
-        self.take(row).map_err(|cause| self.output.error(cause))
+        self.add(row).map_err(|cause| self.output.error(cause))
     }
 
-    fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
-        self.serialise().map_err(|cause| self.output.error(cause))?;
-        let Junit { mut output, spool, suites, chunk: _, quarantine: _ } = *self;
+    fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
+        let Junit { mut output, spool, suites, quarantine: _ } = *self;
         write_document(&mut output, spool, &suites, verdict).map_err(|cause| output.error(cause))?;
         output.publish()
     }
 }
 
 impl Junit {
-    fn take(&mut self, row: &CaseRow) -> io::Result<()> {
-        let new_suite = self.suites.last().is_none_or(|suite| suite.file != row.case.place.file);
-        if new_suite || self.chunk.len() == CHUNK {
-            self.serialise()?;
+    fn add(&mut self, row: &CaseRow) -> io::Result<()> {
+        let test = test_case(row, self.quarantine.of(&row.case));
+        let Case { suite: name, place, .. } = &row.case;
+        if self.suites.last().is_none_or(|suite| suite.file != place.file) {
+            let (name, file) = (Arc::clone(name), Arc::clone(&place.file));
+            self.suites.push(Suite { name, file, totals: Totals::default(), bytes: 0 });
         }
-        if new_suite {
-            self.suites.push(Suite {
-                name: row.case.suite.clone(),
-                file: row.case.place.file.clone(),
-                totals: Totals::default(),
-                bytes: 0,
+        if let Some(suite) = self.suites.last_mut() {
+            suite.totals.add(Totals {
+                tests: 1,
+                failures: test.is_failure().into(),
+                errors: test.is_error().into(),
+                skipped: test.is_skipped().into(),
+                time: test.time,
             });
+            let before = self.spool.len();
+            write_case(test, &mut self.spool)?;
+            suite.bytes += self.spool.len() - before;
         }
-        self.chunk.push(test_case(row, self.quarantine.of(&row.case)));
-        Ok(())
-    }
-
-    /// Moves the held cases into the spool, as part of the last suite.
-    fn serialise(&mut self) -> io::Result<()> {
-        let Some(suite) = self.suites.last_mut() else {
-            return Ok(());
-        };
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let mut cases = TestSuite::new(&xml_safe(&suite.name));
-        cases.add_testcases(self.chunk.drain(..));
-        suite.totals.add(Totals {
-            tests: cases.tests(),
-            failures: cases.failures(),
-            errors: cases.errors(),
-            skipped: cases.skipped(),
-            time: cases.time(),
-        });
-        let before = self.spool.len();
-        let mut report = Report::new();
-        report.add_testsuite(cases);
-        let mut xml = Vec::new();
-        report.write_xml(&mut xml).map_err(io::Error::other)?;
-        copy_cases(&xml, &mut self.spool)?;
-        suite.bytes += self.spool.len() - before;
         Ok(())
     }
 }
 
-/// Copies the test cases of a serialised report, each on lines of its own, and leaves out what is around them.
-fn copy_cases(xml: &[u8], spool: &mut Spool) -> io::Result<()> {
-    let mut reader = Reader::from_reader(xml);
-    let mut writer = Writer::new(spool);
-    let mut inside = false;
-    loop {
-        let event = reader.read_event().map_err(io::Error::other)?;
-        let (opens, closes) = match &event {
-            Event::Start(tag) if tag.name().as_ref() == b"testcase" => (true, false),
-            Event::Empty(tag) if !inside && tag.name().as_ref() == b"testcase" => (true, true),
-            Event::End(tag) if tag.name().as_ref() == b"testcase" => (false, true),
-            Event::Eof => return Ok(()),
-            Event::Start(_)
-            | Event::Empty(_)
-            | Event::End(_)
-            | Event::Text(_)
-            | Event::CData(_)
-            | Event::Comment(_)
-            | Event::Decl(_)
-            | Event::PI(_)
-            | Event::DocType(_)
-            | Event::GeneralRef(_) => (false, false),
-        };
-        if opens {
-            inside = true;
-            writer.get_mut().write_all(b"    ")?;
-        }
-        if inside {
-            writer.write_event(event)?;
-        }
-        if closes {
-            inside = false;
-            writer.get_mut().write_all(b"\n")?;
-        }
-    }
+/// Writes a test case on lines of its own: what stands within the only suite of a report. Before it `<` can only be markup,
+/// because attributes are escaped.
+fn write_case(test: TestCase, spool: &mut Spool) -> io::Result<()> {
+    let mut suite = TestSuite::new("");
+    suite.add_testcase(test);
+    let mut report = Report::new();
+    report.add_testsuite(suite);
+    let mut xml = Vec::new();
+    report.write_xml(&mut xml).map_err(io::Error::other)?;
+    let xml = String::from_utf8(xml).map_err(io::Error::other)?;
+    let case = xml.find("<testcase").zip(xml.rfind("</testsuite>")).and_then(|(from, to)| xml.get(from..to));
+    writeln!(spool, "    {}", case.ok_or_else(|| io::Error::other("junit-report wrote no test case"))?)
 }
 
 /// The whole document: the root's totals, then each suite's head and its part of the spool.

@@ -66,7 +66,6 @@ const PART: &str = ".promptgate.candidate";
 const TEMP_PREFIX: &str = ".promptgate-";
 const TEMP_SUFFIX: &str = ".tmp";
 
-/// Why a report is missing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The output folder can't be used; nothing was sent.
@@ -74,44 +73,28 @@ pub enum ReportError {
     OutputDir(Problem),
     /// One report could not be written.
     #[error("can't write the report {}: {cause}", path.display())]
-    Write {
-        /// The report.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
+    Write { path: PathBuf, cause: io::Error },
     /// The verdict does not count the cases that the reports were given: a bug, and never a promote.
     #[error(
         "the reports saw {saw:?}, but the verdict counts {counted:?}; this is a bug in promptgate, and verdict.json is not \
          promotable"
     )]
-    Disagreement {
-        /// Candidate outcomes of the rows.
-        saw: Counts,
-        /// The verdict's.
-        counted: Counts,
-    },
+    Disagreement { saw: Counts, counted: Counts },
 }
 
 /// Writes one report. Called from one thread: `begin`, then `case` for every case in plan order, then `finish`; after the
 /// first error it is not called again. Dropped without `finish`, it leaves nothing behind.
 pub trait Reporter: Send {
-    /// The run starts.
-    ///
-    /// # Errors
-    /// The report can't be written.
-    fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError>;
+    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
+        Ok(())
+    }
 
     /// The next case, all its repeats judged.
-    ///
-    /// # Errors
-    /// The report can't be written.
-    fn case(&mut self, row: &CaseRow) -> Result<(), ReportError>;
+    fn case(&mut self, _: &CaseRow) -> Result<(), ReportError> {
+        Ok(())
+    }
 
     /// All cases were given. The file appears under its name.
-    ///
-    /// # Errors
-    /// The report can't be written.
     fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError>;
 }
 
@@ -225,9 +208,6 @@ impl OutputDir {
 
     /// Claims the folder of one of several candidates below this one. It is empty of outputs, and belongs to this one until it is
     /// claimed by itself.
-    ///
-    /// # Errors
-    /// As [`OutputDir::claim`].
     pub fn part(&self, name: &str) -> Result<OutputDir, ReportError> {
         let part = OutputDir::claim(&self.path.join(name))?;
         match File::create(part.path.join(PART)) {
@@ -236,7 +216,6 @@ impl OutputDir {
         }
     }
 
-    /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -316,7 +295,6 @@ impl Reports {
         Arc::clone(&self.results)
     }
 
-    /// The run starts.
     pub fn begin(&mut self, run: &RunInfo) {
         let run = self.redactor.run(run);
         each(&mut self.reporters, &mut self.errors, |reporter| reporter.begin(&run));

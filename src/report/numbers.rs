@@ -1,6 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
-use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, Verdict, WaitTimes};
+use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, PairCounts, Verdict, WaitTimes};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -34,6 +34,28 @@ pub(super) fn difference(difference: &Difference) -> String {
         // 90%, not 90.0%.
         percent(*confidence).replace(".0%", "%")
     )
+}
+
+/// How two arms compare, in titled lines.
+pub(super) fn comparison_lines(
+    paired: &PairCounts,
+    baseline: Option<&ArmRate>,
+    candidate: Option<&ArmRate>,
+    found: Option<&Difference>,
+) -> Vec<(&'static str, String)> {
+    let PairCounts { n, both_pass, regressed, improved, both_fail } = paired;
+    let mut lines = vec![
+        (
+            "compared",
+            format!(
+                "{n} cases: {regressed} regressed, {improved} improved, {both_pass} both pass, {both_fail} both fail"
+            ),
+        ),
+        ("baseline", format!("pass rate {}", rate(baseline))),
+        ("candidate", format!("pass rate {}", rate(candidate))),
+    ];
+    lines.extend(found.map(|found| ("difference", difference(found))));
+    lines
 }
 
 /// What an early decision left out; `None` where all cases were looked at.

@@ -14,7 +14,6 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Starts `folder/name`.
     pub(super) fn create(folder: &Path, name: &str) -> Result<Output, ReportError> {
         let path = folder.join(name);
         let mut builder = tempfile::Builder::new();
@@ -65,12 +64,10 @@ pub(super) struct Spool {
 }
 
 impl Spool {
-    /// An empty spool in the folder.
     pub(super) fn create(folder: &Path) -> io::Result<Spool> {
         Ok(Spool { file: BufWriter::new(tempfile::tempfile_in(folder)?), bytes: 0 })
     }
 
-    /// Bytes written so far.
     pub(super) fn len(&self) -> u64 {
         self.bytes
     }

@@ -21,15 +21,12 @@ const CHECKS: usize = 10;
 /// An answer that may become the approved one. Everything in it is masked already.
 #[derive(Debug)]
 pub struct Proposal<'a> {
-    /// The case.
     pub case: &'a Case,
     /// The prompt that was asked, by name.
     pub prompt: &'a str,
-    /// What answered.
     pub target: &'a str,
     /// Which repeat, from 1.
     pub repeat: u32,
-    /// Why it is proposed.
     pub reason: &'a str,
     /// What other checks of the case say against it.
     pub against: Vec<String>,
@@ -61,9 +58,6 @@ pub fn propose(root: &Path, proposal: &Proposal<'_>) -> io::Result<()> {
 }
 
 /// Removes the proposal for a case, if there is one.
-///
-/// # Errors
-/// It can't be removed.
 pub fn withdraw(root: &Path, case: &CaseId) -> io::Result<()> {
     let Some(folder) = folder(root, false)? else {
         return Ok(());

@@ -39,7 +39,6 @@ impl Progress for Silent {
     fn on(&self, _: &Event) {}
 }
 
-/// What happened so far.
 #[derive(Debug, Default)]
 struct Tally {
     planned: u64,
@@ -56,7 +55,6 @@ struct Tally {
     pauses: usize,
     /// What was learnt about limits, in words; empty for nothing.
     pace: String,
-    /// It was told that the run stops.
     stopping: bool,
     /// The last look at batch jobs: jobs, requests answered, requests.
     batches: (usize, u64, u64),
@@ -155,7 +153,6 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// Draws to `target`.
     pub fn new(target: ProgressDrawTarget, redactor: Redactor) -> Bar {
         let bar = ProgressBar::with_draw_target(None, target);
         // Narrow enough for 80 columns: a wrapped bar leaves its lines behind.
@@ -196,7 +193,6 @@ pub struct Lines<W> {
 }
 
 impl<W: Write + Send> Lines<W> {
-    /// Writes to `out`.
     pub fn new(out: W, redactor: Redactor) -> Lines<W> {
         Lines { state: Mutex::new((Tally::default(), 0, out)), redactor }
     }

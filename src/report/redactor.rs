@@ -62,7 +62,6 @@ impl Redactor {
         self.secrets().is_empty()
     }
 
-    /// The text without the secrets.
     pub fn text<'a>(&self, text: &'a str) -> Cow<'a, str> {
         Redact::text(self, text)
     }
@@ -78,7 +77,6 @@ impl Redactor {
         self.secrets.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The run without the secrets.
     pub fn run(&self, run: &RunInfo) -> RunInfo {
         let mut run = run.clone();
         let RunInfo {
@@ -128,7 +126,6 @@ impl Redactor {
         Cow::Owned(row)
     }
 
-    /// The verdict without the secrets.
     pub fn verdict(&self, verdict: &Verdict) -> Verdict {
         let mut verdict = verdict.clone();
         // Takes everything apart, so that a new field can't be forgotten here.

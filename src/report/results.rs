@@ -108,11 +108,9 @@ impl Results {
     }
 }
 
-/// One row of the file.
 #[derive(Serialize, Deserialize)]
 pub(super) struct ResultRow<'a> {
     pub(super) case: Cow<'a, str>,
-    /// Must pass.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) critical: bool,
     #[serde(default, skip_serializing_if = "<[_]>::is_empty")]

@@ -33,9 +33,6 @@ pub struct ResultsReader {
 
 impl ResultsReader {
     /// Opens the file and digests it. There are `repeats` rows per case and arm.
-    ///
-    /// # Errors
-    /// It can't be read.
     pub fn open(path: &Path, repeats: u32, has_baseline: bool) -> Result<ResultsReader, Problem> {
         let shown = path.to_string_lossy().into_owned();
         let unreadable = |error: io::Error| {

@@ -1,10 +1,11 @@
 //! Runs that are over: a list, one in full, two side by side, and their flaky cases; as text and as JSON.
 
-use super::numbers::{UNKNOWN, count, difference, percent, rate};
+use super::console::reason_lines;
+use super::numbers::{UNKNOWN, comparison_lines, count, percent};
 use super::text::{json_safe, log_line, truncate};
 use crate::domain::{
-    CaseChange, Counts, Decision, Flaky, FlakyCase, PairCounts, Passes, Reason, Reliability, RunComparison,
-    RunConclusion, RunFacts, RunRecord, TestedPrompt, Warning,
+    CaseChange, Counts, Decision, Flaky, FlakyCase, Passes, Reliability, RunComparison, RunConclusion, RunFacts,
+    RunRecord, TestedPrompt, Warning,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -16,8 +17,6 @@ use time::format_description::well_known::Rfc3339;
 const NAME: usize = 60;
 /// Bytes of a message.
 const MESSAGE: usize = 1_000;
-/// Reasons listed.
-const REASONS: usize = 10;
 
 /// The runs in a plain table, in the order given.
 pub fn list(runs: &[RunRecord]) -> String {
@@ -39,13 +38,11 @@ pub fn list(runs: &[RunRecord]) -> String {
     table(&rows)
 }
 
-/// The runs as one JSON document.
 pub fn list_json(runs: &[RunRecord]) -> String {
     let runs: Vec<Value> = runs.iter().map(record).collect();
     document("promptgate.runs/1", &json!({ "runs": runs }))
 }
 
-/// Everything that is remembered of a run.
 pub fn show(run: &RunRecord) -> String {
     let mut lines = vec![
         ("run", run.run.to_string()),
@@ -149,12 +146,10 @@ fn concluded_lines(concluded: &RunConclusion) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// The same as one JSON document.
 pub fn show_json(run: &RunRecord) -> String {
     document("promptgate.run/1", &record(run))
 }
 
-/// The flaky cases of a run.
 pub fn flaky(run: &RunRecord, flaky: &Flaky) -> String {
     let repeats = run.facts.as_ref().map_or(0, |facts| facts.repeats);
     let Flaky { flaky: all, cases } = flaky;
@@ -197,7 +192,6 @@ fn cells(reliability: Option<&Reliability>) -> [String; 4] {
     }
 }
 
-/// The same as one JSON document.
 pub fn flaky_json(run: &RunRecord, flaky: &Flaky) -> String {
     let k = run.facts.as_ref().map(|facts| facts.repeats);
     document("promptgate.flaky/1", &json!({ "run": run.run, "k": k, "flaky": flaky.flaky, "cases": flaky.cases }))
@@ -214,7 +208,7 @@ pub fn compared(comparison: &RunComparison) -> String {
         doubts,
         exit_code,
         policy: _,
-        counts: _,
+        counts,
         paired,
         baseline_rate,
         candidate_rate,
@@ -246,28 +240,13 @@ pub fn compared(comparison: &RunComparison) -> String {
     for doubt in doubts {
         let _ = writeln!(text, "DOUBT: {}", name_of(doubt, MESSAGE));
     }
-    let PairCounts { n, both_pass, regressed: worse, improved: better, both_fail } = paired;
     text.push('\n');
-    text.push_str(&moved("regressed", *worse, regressed));
-    text.push_str(&moved("improved", *better, improved));
-    let mut lines = vec![
-        (
-            "compared",
-            format!("{n} cases: {worse} regressed, {better} improved, {both_pass} both pass, {both_fail} both fail"),
-        ),
-        ("baseline", format!("pass rate {}", rate(baseline_rate.as_ref()))),
-        ("candidate", format!("pass rate {}", rate(candidate_rate.as_ref()))),
-    ];
-    if let Some(found) = found {
-        lines.push(("difference", difference(found)));
-    }
-    text.push_str(&pairs(&lines));
+    text.push_str(&moved("regressed", paired.regressed, regressed));
+    text.push_str(&moved("improved", paired.improved, improved));
+    text.push_str(&pairs(&comparison_lines(paired, baseline_rate.as_ref(), candidate_rate.as_ref(), found.as_ref())));
     let _ = write!(text, "\n\n{}", decision.as_str());
-    for Reason { code, message, cases: _ } in reasons.iter().take(REASONS) {
-        let _ = write!(text, "\n  {}: {}", code.as_str(), name_of(message, MESSAGE));
-    }
-    if let Some(settled) = super::summary::needed(needed.as_ref(), &comparison.counts) {
-        let _ = write!(text, "\n  to settle it: {settled}");
+    for line in reason_lines(reasons, needed.as_ref(), counts) {
+        let _ = write!(text, "\n  {line}");
     }
     if *decision == Decision::Promote && !doubts.is_empty() {
         text.push_str("\n  with doubts, this is no promote");
@@ -374,7 +353,7 @@ fn minute(seconds: i64) -> String {
 }
 
 /// Columns as wide as their widest cell, two blanks apart; no line ends with a blank.
-fn table<const N: usize>(rows: &[[String; N]]) -> String {
+pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..N).map(width).collect();
     let line = |row: &[String; N]| {

@@ -1,6 +1,6 @@
 //! summary.md: the run on one page, short enough for a step summary or a comment.
 
-use super::highlights::{Flaky, Headline, HeadlineList, Highlights, Trouble, Wavering};
+use super::highlights::{CaseList, FlakyHeadline, Headline, Highlights};
 use super::judges;
 use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, rate, retries, z};
 use super::output::Output;
@@ -210,32 +210,28 @@ fn changes(verdict: &Verdict) -> String {
     text
 }
 
-/// What keeps this run from being evidence for a deployment, loudly.
+/// What keeps this run from being evidence for a deployment.
+pub(super) fn caveats(verdict: &Verdict) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let DatasetRecord { cases, total, .. } = verdict.dataset;
+    [
+        (verdict.simulated, "SIMULATED", "the built-in simulator answered, not the model"),
+        (verdict.replayed, "REPLAYED", "answers were recorded earlier, not asked for now"),
+        (!verdict.gated, "NOT GATED", "no decision was asked for"),
+        (cases < total, "PARTIAL", "only a part of the dataset was run"),
+    ]
+    .into_iter()
+    .filter_map(|(applies, word, text)| applies.then_some((word, text)))
+}
+
+/// Caveats and warnings, loudly.
 pub(super) fn banners(verdict: &Verdict) -> String {
-    let mut text = String::new();
-    for (on, banner) in [
-        (
-            verdict.simulated,
-            "**SIMULATED**: the built-in simulator answered, not the model. Nothing here can be promoted.",
-        ),
-        (
-            verdict.replayed,
-            "**REPLAYED**: answers were recorded earlier, not asked for now. Nothing here can be promoted.",
-        ),
-        (!verdict.gated, "**NOT GATED**: no decision was asked for. Nothing here can be promoted."),
-        (
-            verdict.dataset.cases < verdict.dataset.total,
-            "**PARTIAL**: only a part of the dataset was run. Nothing here can be promoted.",
-        ),
-    ] {
-        if on {
-            let _ = write!(text, "\n> {banner}\n");
-        }
-    }
-    for Warning { code: _, message } in &verdict.warnings {
-        let _ = write!(text, "\n> **WARNING**: {}.\n", md_inline(&truncate(message, MESSAGE)));
-    }
-    text
+    let caveats =
+        caveats(verdict).map(|(word, text)| format!("\n> **{word}**: {text}. Nothing here can be promoted.\n"));
+    let warnings = verdict
+        .warnings
+        .iter()
+        .map(|Warning { code: _, message }| format!("\n> **WARNING**: {}.\n", md_inline(&truncate(message, MESSAGE))));
+    caveats.chain(warnings).collect()
 }
 
 fn what_ran(verdict: &Verdict) -> String {
@@ -339,7 +335,7 @@ pub(super) fn needed(needed: Option<&SampleSize>, counts: &Counts) -> Option<Str
     ))
 }
 
-fn listed(title: &str, listed: &HeadlineList) -> String {
+fn listed(title: &str, listed: &CaseList<Headline>) -> String {
     if listed.count() == 0 {
         return String::new();
     }
@@ -361,35 +357,26 @@ fn listed(title: &str, listed: &HeadlineList) -> String {
 }
 
 /// Cases of which some answers pass and some don't.
-fn flaky(flaky: &Flaky) -> String {
-    let Flaky { named, more } = flaky;
-    if named.is_empty() {
+fn flaky(flaky: &CaseList<FlakyHeadline>) -> String {
+    if flaky.count() == 0 {
         return String::new();
     }
     let passing = |Passes { judged, passed }: Passes| format!("{passed} of {judged}");
-    let mut text = format!("\n### Flaky cases ({})\n\n", named.len() as u64 + more);
-    for Wavering { id, place, baseline, candidate } in named {
+    let mut text = format!("\n### Flaky cases ({})\n\n", flaky.count());
+    for FlakyHeadline { id, place, baseline, candidate } in &flaky.named {
         let baseline = baseline.map_or_else(String::new, |passes| format!("baseline passes {}, ", passing(passes)));
         let _ = writeln!(text, "- {} ({}): {baseline}candidate passes {}", code(id), code(place), passing(*candidate));
     }
-    if *more > 0 {
-        let _ = writeln!(text, "- … and {more} more");
+    if flaky.more > 0 {
+        let _ = writeln!(text, "- … and {} more", flaky.more);
     }
     text
 }
 
 fn errors(highlights: &Highlights) -> String {
-    let mut text = String::new();
-    for ((arm, code_), Trouble { count: n, message }) in &highlights.errors {
-        let _ = writeln!(text, "- {arm}: {} × {}: {}", n, code(code_), md_inline(message));
-    }
-    if highlights.other_errors > 0 {
-        let _ = writeln!(text, "- {} of other kinds", count(highlights.other_errors, "error", "errors"));
-    }
-    for (word, n) in &highlights.skipped {
-        let _ = writeln!(text, "- {} not asked: {word}", count(*n, "answer", "answers"));
-    }
-    if text.is_empty() { text } else { format!("\n### Answers without a judgement\n\n{text}") }
+    let lines = highlights.unjudged(code, md_inline);
+    let lines: String = lines.iter().map(|line| format!("- {line}\n")).collect();
+    if lines.is_empty() { lines } else { format!("\n### Answers without a judgement\n\n{lines}") }
 }
 
 /// The declared guardrails. Latencies in milliseconds, costs in US dollars, both like tokens for a case asked once.

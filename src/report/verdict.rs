@@ -3,7 +3,7 @@
 use super::output::Output;
 use super::text::json_safe;
 use super::{CallReport, Context, Format, ReportError, Reporter};
-use crate::domain::{CaseRow, Place, Problem, ResultsFile, RunInfo, Verdict};
+use crate::domain::{Place, Problem, ResultsFile, Verdict};
 use serde::Deserialize as _;
 use serde_json::Value;
 use std::fs::File;
@@ -34,14 +34,6 @@ struct VerdictReport {
 }
 
 impl Reporter for VerdictReport {
-    fn begin(&mut self, _: &RunInfo) -> Result<(), ReportError> {
-        Ok(())
-    }
-
-    fn case(&mut self, _: &CaseRow) -> Result<(), ReportError> {
-        Ok(())
-    }
-
     fn finish(mut self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
         self.write(verdict).map_err(|cause| self.output.error(cause))?;
         self.output.publish()

@@ -15,7 +15,6 @@ pub(super) struct Why<'a> {
     pub(super) kind: &'a str,
     /// What people call the check: its name, else its matcher; else the kind.
     pub(super) label: &'a str,
-    /// Why, in a sentence.
     pub(super) reason: &'a str,
 }
 

@@ -366,7 +366,8 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     let project = Project::empty();
     let ran = project.run("gate simulate --scenario lobsided --estimand sample");
     assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.transcript());
-    for part in ["no scenario `lobsided`", "did you mean `lopsided`?", "no estimand `sample`"] {
+    for part in ["--scenario: `lobsided` is not known", "did you mean `lopsided`?", "--estimand: `sample` is not known"]
+    {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
     let ran = project.run("gate simulate --n 0 --runs 2000000 --tolerance 0.2 --difference 0 -1.5 NaN");

@@ -139,14 +139,18 @@ fn the_page_of_the_matchers_is_what_the_table_says() {
         // What such a matcher refuses is not known to this build; CI has all features.
         return;
     }
-    let path = root().join("docs/matchers.md");
-    let page = page_of_the_matchers();
+    assert_page("matchers", &page_of_the_matchers());
+}
+
+/// The page says what the code does; written anew when snapshots are.
+fn assert_page(name: &str, page: &str) {
+    let path = root().join(format!("docs/{name}.md"));
     if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(&path, &page).unwrap();
+        fs::write(&path, page).unwrap();
     }
     assert!(
         fs::read_to_string(&path).unwrap_or_default() == page,
-        "docs/matchers.md is stale; write it with INSTA_UPDATE=always cargo test --test it the_page_of_the_matchers"
+        "docs/{name}.md is stale; write it with INSTA_UPDATE=always cargo test --test it the_page_of_the_{name}"
     );
 }
 
@@ -158,14 +162,7 @@ fn the_page_of_the_reports_is_what_the_table_says() {
     for format in report::FORMATS.iter().rev() {
         page.push_str(&format!("| `{}` | {} |\n", format.file, format.purpose));
     }
-    let path = root().join("docs/reports.md");
-    if std::env::var("INSTA_UPDATE").is_ok_and(|update| update == "always") {
-        fs::write(&path, &page).unwrap();
-    }
-    assert!(
-        fs::read_to_string(&path).unwrap_or_default() == page,
-        "docs/reports.md is stale; write it with INSTA_UPDATE=always cargo test --test it the_page_of_the_reports"
-    );
+    assert_page("reports", &page);
 }
 
 #[test]

@@ -31,19 +31,15 @@ struct Took {
 
 fn arm(answers: &[Took]) -> ArmRow {
     let judged = |(took, repeat): (&Took, u32)| ScoredSample {
-        repeat,
-        outcome: Outcome::Scored(Score::binary(true, "")),
         answer: Some(Answer {
             latency_ms: took.latency_ms,
             usage: Usage { prompt: 10, output: took.tokens, ..Usage::default() },
             ..Answer::default()
         }),
-        checks: Vec::new(),
         refused: Some(took.refused),
-        cost_usd: None,
         attempts: 1,
-        waited_ms: None,
         source: Some(Source::Live),
+        ..ScoredSample::new(repeat, Outcome::Scored(Score::binary(true, "")))
     };
     ArmRow { repeats: answers.iter().zip(1..).map(judged).collect() }
 }
@@ -55,11 +51,7 @@ fn run(guardrails: Guardrails, cases: usize, mut case: impl FnMut() -> ([Took; 3
         ComparisonBuilder::new(Design { repeats: 3, baseline: true, ..Design::default() }).with_policy(&policy);
     for _ in 0..cases {
         let (blue, green) = case();
-        comparing.add(&CaseRow {
-            case: Case { ..Case::new("case") },
-            baseline: Some(arm(&blue)),
-            candidate: arm(&green),
-        });
+        comparing.add(&CaseRow { case: Case::new("case"), baseline: Some(arm(&blue)), candidate: arm(&green) });
     }
     decide(&policy, &comparing.finish(), &WHOLE).guardrails[0].status
 }

@@ -28,7 +28,6 @@ pub(super) struct LabelPass<'a> {
     pub(super) commands: &'a Commands,
     /// Cases with one check each, and the labels of it.
     pub(super) batch: Vec<(JudgeUse, Case, Vec<Label>)>,
-    /// Labels in it.
     pub(super) waiting: usize,
     pub(super) tallies: BTreeMap<JudgeUse, Tally>,
 }

@@ -45,7 +45,6 @@ pub struct CalibrationRun<'a> {
     labels: BTreeMap<JudgeUse, Labels>,
     run_targets: Option<Targets>,
     judges: Judges,
-    /// What the file says already.
     before: Vec<CalibrationEntry>,
     redactor: Redactor,
 }
@@ -137,7 +136,6 @@ impl<'a> CalibrationRun<'a> {
         })
     }
 
-    /// Secrets that must not be shown.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }

@@ -33,10 +33,8 @@ const AGAIN: &str = "run `promptgate eval` again, and take the verdict that it w
 const EDITED: &str =
     "verdict.json or results.jsonl was edited, or they are not of one run; run `promptgate eval` again";
 
-/// What checking a verdict came to.
 #[derive(Debug)]
 pub struct Verification {
-    /// What the verdict says.
     pub recorded: Verdict,
     /// All that does not hold: what was found, what was expected, what to do.
     pub misses: Problems,

@@ -114,22 +114,15 @@ struct Spot {
 
 fn arm(letters: &[char]) -> ArmRow {
     let errored = |kind| Outcome::Errored(Failure { kind, code: "code".to_owned(), message: "message".to_owned() });
-    let judged = |(letter, repeat): (&char, u32)| ScoredSample {
-        repeat,
-        outcome: match letter {
+    let judged = |(letter, repeat): (&char, u32)| {
+        let outcome = match letter {
             'P' => Outcome::Scored(Score::binary(true, "")),
             'H' => Outcome::Scored(Score::new(0.6, true, "")),
             'F' => Outcome::Scored(Score::binary(false, "")),
             'R' => errored(FailureKind::Request),
             _ => errored(FailureKind::Transport),
-        },
-        answer: None,
-        checks: Vec::new(),
-        refused: None,
-        cost_usd: None,
-        attempts: 1,
-        waited_ms: None,
-        source: None,
+        };
+        ScoredSample { attempts: 1, ..ScoredSample::new(repeat, outcome) }
     };
     ArmRow { repeats: letters.iter().zip(1..).map(judged).collect() }
 }
