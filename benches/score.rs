@@ -5,7 +5,7 @@
 //! - `judge`: 1,000 answers with `contains`, `regex` and `length`, with one pattern for all cases, and with one for each.
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use promptgate::domain::{Answer, Case, CheckRules, CheckSpec, Place};
+use promptgate::domain::{Answer, Case, CheckRules, CheckSpec};
 use promptgate::internals::scoring::{CaseAnswers, Commands, ReplyCache, Rules, score};
 use serde_json::{Value, json};
 use std::hint::black_box;

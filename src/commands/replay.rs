@@ -4,7 +4,7 @@
 use super::runs;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseChange, CaseRow, Decision, Design, Look, LooksBefore, Passes, Place, Policy, Problem, Problems,
+    ArmRow, Case, CaseChange, CaseRow, Decision, Design, Look, LooksBefore, Passes, Policy, Problem, Problems,
     Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase,
 };
 use crate::error::Error;

@@ -269,6 +269,7 @@ pub(super) fn row(id: &str, suite: &str, line: u32, baseline: ArmRow, candidate:
     CaseRow {
         case: Case {
             suite: suite.into(),
+            place: Place::at(format!("golden/{suite}.yaml"), line, 3),
             tags: vec!["refunds".into()],
             checks: vec![CheckSpec::plain("contains", json!("30 days"))],
             ..Case::new(id)
