@@ -51,15 +51,10 @@ impl From<Problem> for Error {
 impl From<StoreError> for Error {
     /// A store that is not usable before anything was sent.
     fn from(error: StoreError) -> Error {
-        store_problem(&error).into()
-    }
-}
-
-/// A store's trouble as a problem.
-pub fn store_problem(error: &StoreError) -> Problem {
-    let problem = Problem::new(error.message());
-    match error.hint() {
-        Some(hint) => problem.hint(hint),
-        None => problem,
+        let problem = Problem::new(error.message());
+        Error::from(match error.hint() {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        })
     }
 }

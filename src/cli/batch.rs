@@ -25,8 +25,8 @@ pub(super) fn batch(command: Command, environment: Environment) -> Result<u8, Er
             }
             Ok(exit::OK)
         }
-        Command::Cancel { names, given } => {
-            let layers = given.layers(environment).check()?;
+        Command::Cancel { names, settings } => {
+            let layers = settings.layers(environment).check()?;
             let service = layers.batch_service()?;
             let cancelled = commands::cancel(layers.root(), &service, &names)?;
             if cancelled.is_empty() {

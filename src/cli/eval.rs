@@ -45,7 +45,7 @@ pub(super) fn clear_stale(arguments: &[String], environment: &Environment) {
 fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let display = RunDisplay::new(&environment);
     let layers = options.layers(environment);
-    let folder = OutputDir::claim(&layers.out()).map_err(unusable)?;
+    let folder = OutputDir::claim(&layers.out()).map_err(Problem::from)?;
     let settings = layers.settle()?;
     let display = display.with(&settings);
     let each = eval::each_candidate(&settings);
@@ -170,13 +170,4 @@ fn print_simulated(settings: &Settings) {
         "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
     };
     if settings.run.quiet { warn(line) } else { print_line(line) }
-}
-
-fn unusable(error: ReportError) -> Error {
-    match error {
-        ReportError::OutputDir(problem) => problem.into(),
-        other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => {
-            Problem::new(other.to_string()).into()
-        }
-    }
 }

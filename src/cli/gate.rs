@@ -19,11 +19,11 @@ pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Err
 }
 
 fn simulate(options: Simulate) -> Result<u8, Error> {
-    let Simulate { n, scenario: scenario_name, runs, seed, difference, json, given } = options;
+    let Simulate { n, scenario: scenario_name, runs, seed, difference, json, settings } = options;
     let mut problems = Problems::default();
-    let DifferenceRules { margin, tolerance, alpha, estimand, .. } = given.group(&mut problems);
-    let Cases { repeat, .. } = given.group(&mut problems);
-    let VerdictRules { sequential: early, .. } = given.group(&mut problems);
+    let DifferenceRules { margin, tolerance, alpha, estimand, .. } = settings.group(&mut problems);
+    let Cases { repeat, .. } = settings.group(&mut problems);
+    let VerdictRules { sequential: early, .. } = settings.group(&mut problems);
     let scenario = choice("--scenario", &scenario_name, Scenario::WORDS).unwrap_or_else(|problem| {
         problems.push(problem);
         Scenario::Std

@@ -19,7 +19,7 @@ pub(super) fn calibrate(options: CalibrateGate, environment: Environment) -> Res
 
 fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let display = RunDisplay::new(&environment);
-    let settings = options.given.layers(environment).settle_for_itself()?;
+    let settings = options.settings.layers(environment).settle_for_itself()?;
     let display = display.with(&settings);
     let context = eval::prepare(&settings, RunKind::AaTest)?;
     hide(context.redactor());
@@ -137,7 +137,7 @@ fn print_calibration(calibration: &GateCalibration) {
             100.0 * least.promote
         )),
         None if run.policy.estimand == Estimand::Dataset => {
-            print_line("The cases are given (estimand dataset), so only repeats can be added.");
+            print_line("The cases are settings (estimand dataset), so only repeats can be added.");
         }
         None => print_line(
             "No affordable number of cases is enough with --repeat 3; allow a larger margin, or steady the answers.",

@@ -13,16 +13,16 @@ use serde_json::{Value, json};
 use std::path::Path;
 
 pub(super) fn golden(command: Command, environment: Environment) -> Result<u8, Error> {
-    let layers = |paths: Vec<String>, given: OptionArgs<ConfigOptions>| {
-        let typed = given.command_line().option("golden", paths);
+    let layers = |paths: Vec<String>, settings: OptionArgs<ConfigOptions>| {
+        let typed = settings.command_line().option("golden", paths);
         Layers::read(Path::new("."), typed, environment).check()
     };
     match command {
         Command::Import(import) => golden_import::import(import),
-        Command::Lint { paths, prompt, against, strict, json, given } => {
-            lint(&layers(paths, given)?, &prompt, against.as_deref(), strict, json)
+        Command::Lint { paths, prompt, against, strict, json, settings } => {
+            lint(&layers(paths, settings)?, &prompt, against.as_deref(), strict, json)
         }
-        Command::Stats { paths, tag, json, given } => stats(&layers(paths, given)?, &tag, json),
+        Command::Stats { paths, tag, json, settings } => stats(&layers(paths, settings)?, &tag, json),
     }
 }
 

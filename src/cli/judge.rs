@@ -22,7 +22,7 @@ pub(super) fn judge(Command::Calibrate(options): Command, environment: Environme
 }
 
 fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
-    let settings = options.given.layers(environment).settle_for_judges()?;
+    let settings = options.settings.layers(environment).settle_for_judges()?;
     let run = CalibrationRun::prepare(&settings, options.judge.as_deref())?;
     hide(run.redactor());
     for warning in &settings.warnings {
@@ -49,9 +49,9 @@ fn print_calibration(calibration: &JudgeCalibration, settings: &Settings) {
     for judge in &calibration.judges {
         print_judge(judge, settings);
     }
-    let asked = &calibration.asked;
-    let cost = asked.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
-    print_line(&format!("{} requests, {} replies from the store, {cost}", asked.requests, asked.stored));
+    let usage = &calibration.usage;
+    let cost = usage.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
+    print_line(&format!("{} requests, {} replies from the store, {cost}", usage.requests, usage.stored));
     if let Some(path) = &calibration.written {
         print_line(&log_line(&format!("written to {}", path.display())));
     }
@@ -59,7 +59,7 @@ fn print_calibration(calibration: &JudgeCalibration, settings: &Settings) {
 
 fn print_judge(judge: &JudgeResult, settings: &Settings) {
     let JudgeResult {
-        asked,
+        judge_use,
         model,
         prompt_sha256,
         counts,
@@ -72,7 +72,7 @@ fn print_judge(judge: &JudgeResult, settings: &Settings) {
         more,
     } = judge;
     let digest: String = prompt_sha256.chars().take(DIGITS).collect();
-    print_line(&log_line(&format!("judge {asked}: {model}, prompt {digest}, {} labels", counts.labels())));
+    print_line(&log_line(&format!("judge {judge_use}: {model}, prompt {digest}, {} labels", counts.labels())));
     print_line("                   people: pass  people: fail");
     print_line(&format!("  judge: pass      {:>12}  {:>12}", counts.true_pass, counts.false_pass));
     print_line(&format!("  judge: fail      {:>12}  {:>12}", counts.false_fail, counts.true_fail));
@@ -132,9 +132,9 @@ fn document(calibration: &JudgeCalibration) -> Value {
     json!({
         "schema": "promptgate.calibrated/1",
         "judges": judges,
-        "requests": calibration.asked.requests,
-        "stored": calibration.asked.stored,
-        "cost_usd": calibration.asked.cost_usd,
+        "requests": calibration.usage.requests,
+        "stored": calibration.usage.stored,
+        "cost_usd": calibration.usage.cost_usd,
         "simulated": calibration.simulated,
         "written": calibration.written.as_ref().map(|path| path.display().to_string()),
     })
@@ -142,9 +142,9 @@ fn document(calibration: &JudgeCalibration) -> Value {
 
 fn judge_document(judge: &JudgeResult) -> Value {
     json!({
-        "judge": judge.asked.judge,
-        "votes": judge.asked.votes,
-        "rule": judge.asked.rule,
+        "judge": judge.judge_use.judge,
+        "votes": judge.judge_use.votes,
+        "rule": judge.judge_use.rule,
         "model": judge.model,
         "prompt_sha256": judge.prompt_sha256,
         "counts": judge.counts,

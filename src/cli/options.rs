@@ -90,7 +90,7 @@ options! {
 options! {
     /// What a verdict is checked with, besides the arms.
     VerdictOptions: ConfigFile, DifferenceRules, VerdictRules;
-        golden, model = "Model that eval was given", max_age,
+        golden, model = "Model that eval was settings", max_age,
         policy_base = "Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull request, else that of the verdict]"
 }
 
@@ -99,7 +99,7 @@ options! {
     VerifyOptions: ConfigFile, DifferenceRules, VerdictRules;
         prompt = "Candidate (green) [default: `candidate` in promptgate.toml]",
         baseline = "Baseline that serves now [default: `baseline` in promptgate.toml]",
-        golden, model = "Model that eval was given", max_age,
+        golden, model = "Model that eval was settings", max_age,
         policy_base = "Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull request, else that of the verdict]"
 }
 
@@ -135,7 +135,7 @@ pub(super) struct Verify {
     #[arg(value_name = "FILE")]
     pub(super) verdict: Option<PathBuf>,
     #[command(flatten)]
-    pub(super) given: OptionArgs<VerifyOptions>,
+    pub(super) settings: OptionArgs<VerifyOptions>,
 }
 
 #[derive(Args, Debug)]
@@ -151,7 +151,7 @@ pub(super) struct Promote {
     #[arg(long, conflicts_with = "verdict")]
     pub(super) rollback: bool,
     #[command(flatten)]
-    pub(super) given: OptionArgs<VerdictOptions>,
+    pub(super) settings: OptionArgs<VerdictOptions>,
 }
 
 /// What a schema describes.
@@ -180,7 +180,7 @@ pub(super) struct CalibrateGate {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: OptionArgs<SelfComparisonOptions>,
+    pub(super) settings: OptionArgs<SelfComparisonOptions>,
 }
 
 #[derive(Args, Debug)]
@@ -204,7 +204,7 @@ pub(super) struct Simulate {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: OptionArgs<SimulateOptions>,
+    pub(super) settings: OptionArgs<SimulateOptions>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -229,7 +229,7 @@ pub(super) enum Golden {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: OptionArgs<ConfigOptions>,
+        settings: OptionArgs<ConfigOptions>,
     },
     /// Count cases by file, tag and matcher, and say how many a tag needs to be decided
     Stats {
@@ -243,7 +243,7 @@ pub(super) enum Golden {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: OptionArgs<ConfigOptions>,
+        settings: OptionArgs<ConfigOptions>,
     },
 }
 
@@ -252,7 +252,7 @@ pub(super) enum Prompt {
     /// List the prompts with their digests and models
     List {
         #[command(flatten)]
-        given: OptionArgs<ConfigOptions>,
+        settings: OptionArgs<ConfigOptions>,
     },
     /// Show the exact request for a case
     Render {
@@ -262,7 +262,7 @@ pub(super) enum Prompt {
         #[arg(long, value_name = "ID")]
         case: String,
         #[command(flatten)]
-        given: OptionArgs<RenderOptions>,
+        settings: OptionArgs<RenderOptions>,
     },
     /// Show what changed between two prompts
     Diff {
@@ -288,7 +288,7 @@ pub(super) struct Calibrate {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: OptionArgs<JudgeOptions>,
+    pub(super) settings: OptionArgs<JudgeOptions>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -321,7 +321,7 @@ pub(super) enum Runs {
         #[arg(long)]
         json: bool,
         #[command(flatten)]
-        given: OptionArgs<CandidateOptions>,
+        settings: OptionArgs<CandidateOptions>,
     },
 }
 
@@ -341,7 +341,7 @@ pub(super) struct Compare {
     #[arg(long)]
     pub(super) json: bool,
     #[command(flatten)]
-    pub(super) given: OptionArgs<CompareOptions>,
+    pub(super) settings: OptionArgs<CompareOptions>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -354,7 +354,7 @@ pub(super) enum Batch {
         #[arg(value_name = "JOB")]
         names: Vec<String>,
         #[command(flatten)]
-        given: OptionArgs<BatchOptions>,
+        settings: OptionArgs<BatchOptions>,
     },
 }
 
@@ -368,7 +368,7 @@ pub(super) enum Record {
         #[arg(long, value_name = "FILE")]
         to: String,
         #[command(flatten)]
-        given: OptionArgs<CandidateOptions>,
+        settings: OptionArgs<CandidateOptions>,
     },
     /// Read exported answers into the store; a verdict that uses them is `replayed` and can't be promoted
     Import {

@@ -11,8 +11,8 @@ use crate::report::text::log_line;
 use std::path::Path;
 
 pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, Error> {
-    let Promote { name, verdict, rollback, given } = options;
-    let typed = given.command_line().option("prompt", vec![name.clone()]);
+    let Promote { name, verdict, rollback, settings } = options;
+    let typed = settings.command_line().option("prompt", vec![name.clone()]);
     let layers = Layers::read(Path::new("."), typed, environment).check()?;
     let file = layers.config();
     if rollback {

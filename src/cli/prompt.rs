@@ -15,8 +15,8 @@ use std::path::Path;
 
 pub(super) fn prompt(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::List { given } => list(&given.layers(environment).check()?)?,
-        Command::Render { name, case, given } => render(&given.layers(environment).check()?, &name, &case)?,
+        Command::List { settings } => list(&settings.layers(environment).check()?)?,
+        Command::Render { name, case, settings } => render(&settings.layers(environment).check()?, &name, &case)?,
         Command::Diff { old, new } => {
             let layers = Layers::read(Path::new("."), CommandLine::default(), environment);
             diff(&layers.check()?, &old, &new)?;

@@ -12,10 +12,10 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn record(command: Command, environment: Environment) -> Result<u8, Error> {
     match command {
-        Command::Export { run, to, given } => {
+        Command::Export { run, to, settings } => {
             let number = run.as_deref().map(number).transpose()?;
             let secrets = config::secrets(&environment);
-            let layers = given.layers(environment).check()?;
+            let layers = settings.layers(environment).check()?;
             let redactor = Redactor::new(secrets.iter().map(ApiKey::reveal));
             let (candidate, _) = layers.versions();
             let ExportSummary { run, answers, replies } =

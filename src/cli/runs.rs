@@ -11,7 +11,6 @@ use crate::exit;
 use crate::report::runs;
 use std::path::Path;
 
-/// Lines that a list has at most.
 const MOST: u32 = 1_000;
 
 pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Error> {
@@ -29,9 +28,9 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             let run = commands::recall(root, this(&run)?)?;
             print_line(&if json { runs::show_json(&run) } else { runs::show(&run) });
         }
-        Command::Flaky { run, limit, json, given } => {
+        Command::Flaky { run, limit, json, settings } => {
             let number = run.as_deref().map(number).transpose()?;
-            let layers = given.layers(environment).check()?;
+            let layers = settings.layers(environment).check()?;
             let (candidate, _) = layers.versions();
             let (run, flaky) = commands::flaky(layers.root(), number, candidate, bounded(&limit)? as usize)?;
             print_line(&if json { runs::flaky_json(&run, &flaky) } else { runs::flaky(&run, &flaky) });
@@ -41,9 +40,9 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
 }
 
 pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, Error> {
-    let Compare { first, second, gate, json, given } = options;
+    let Compare { first, second, gate, json, settings } = options;
     let (first, second) = (this(&first)?, this(&second)?);
-    let layers = given.layers(environment).check()?;
+    let layers = settings.layers(environment).check()?;
     let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
     print_line(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
     Ok(compared.exit_code)

@@ -10,8 +10,8 @@ use crate::report::text::log_line;
 use std::path::{Path, PathBuf};
 
 pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Error> {
-    let Verify { verdict, given } = options;
-    let layers = given.layers(environment).check()?;
+    let Verify { verdict, settings } = options;
+    let layers = settings.layers(environment).check()?;
     let path = verdict_file(verdict, &layers);
     let verified = commands::verify(&path, &layers, None)?;
     let code = print_verification(&path, &verified);
@@ -19,7 +19,6 @@ pub(super) fn verify(options: Verify, environment: Environment) -> Result<u8, Er
     Ok(code)
 }
 
-/// The verdict that is meant.
 pub(super) fn verdict_file(named: Option<PathBuf>, layers: &Layers) -> PathBuf {
     named.unwrap_or_else(|| layers.out().join("verdict.json"))
 }

@@ -34,9 +34,6 @@ pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
 
 /// Cancels the jobs of these names at a service, or all of them without names, and forgets them: `--resume` asks anew for
 /// what they held. A job that the service does not know any more counts as cancelled.
-///
-/// # Errors
-/// A name is not that of a waiting job at this service; the store can't be used; no client can be made.
 pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<CancelReport>, Error> {
     let Some(store) = Store::open_existing(&root.join(STORE))? else {
         return Ok(Vec::new());
@@ -67,8 +64,8 @@ pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<Ca
     let runtime = runtime::single_threaded()?;
     let mut cancelled = Vec::new();
     for job in jobs {
-        let asked = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);
-        let outcome = match runtime.block_on(asked) {
+        let request = client.cancel(job.name.as_deref(), &job.label, job.file.as_deref(), at.timeout);
+        let outcome = match runtime.block_on(request) {
             Ok(true) => CancelOutcome::Cancelled,
             Ok(false) => CancelOutcome::Finished,
             Err(failure) => CancelOutcome::Failed(failure),

@@ -109,13 +109,13 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     let most = settings.gate.policy.max_missing;
     let too_many = |planned: u64, missing: u64| missing as f64 > most * planned as f64;
     if scores.cases.len() < LEAST_CASES || arms.iter().any(|arm| too_many(arm.planned, arm.missing)) {
-        let told = comparison.errors.first();
-        let told =
-            told.map_or_else(String::new, |(code, message, _)| format!("; the most frequent error: {code}: {message}"));
+        let first = comparison.errors.first();
+        let frequent = first
+            .map_or_else(String::new, |(code, message, _)| format!("; the most frequent error: {code}: {message}"));
         return Err(Error::TooLittle(
             Problem::new(format!(
                 "{missing} of {planned} answers could not be judged, and {} cases were judged completely, so nothing can be \
-                 said about how answers vary{told}",
+                 said about how answers vary{frequent}",
                 scores.cases.len()
             ))
             .expected(format!(

@@ -29,9 +29,6 @@ pub struct LintRequest<'a> {
 }
 
 /// Lints golden data. What does not load is a finding like any other.
-///
-/// # Errors
-/// Nothing to lint, no such prompt or revision, or a file that changed meanwhile.
 pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
     let rules = rules(request.root, request.commands);
     let mut unread = Problems::default();
@@ -134,9 +131,6 @@ fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> 
 }
 
 /// Counts golden data; with tags, only cases that have any of them.
-///
-/// # Errors
-/// The golden files have mistakes, or no case is left.
 pub fn stats(root: &Path, golden: &[PathBuf], tags: &[String], commands: &[Command]) -> Result<FigureReport, Error> {
     let mut figures = Figures::default();
     let mut counted = 0u64;

@@ -47,10 +47,6 @@ pub struct PendingFile {
 }
 
 /// Translates `source` to the golden file `to`. Nothing is in place before [`PendingFile::keep`].
-///
-/// # Errors
-/// The source can't be read or understood; `to` is taken, or is no name of a YAML golden file; the loader would refuse
-/// what was made.
 pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, force: bool) -> Result<Import, Error> {
     let extension = to.extension().map(|extension| extension.to_string_lossy().to_lowercase());
     if !matches!(extension.as_deref(), Some("yaml" | "yml")) {
@@ -58,7 +54,7 @@ pub fn import_golden(root: &Path, source: &Path, to: &Path, options: &Options, f
         return Err(problem.expected("a name that ends in .yaml or .yml").into());
     }
     if !force && to.symlink_metadata().is_ok() {
-        return Err(taken(to).into());
+        return Err(exists(to).into());
     }
     let rules = Rules::new(root);
     let matchers = MatcherTable(rules);
@@ -83,20 +79,20 @@ impl PendingFile {
     /// Puts the file in place: whole, or not at all.
     pub fn keep(self) -> Result<(), Problem> {
         let PendingFile { file, to, force } = self;
-        let kept = match force {
+        let persisted = match force {
             true => file.persist(&to),
             false => file.persist_noclobber(&to),
         };
-        let Err(error) = kept else { return Ok(()) };
+        let Err(error) = persisted else { return Ok(()) };
         Err(if error.error.kind() == ErrorKind::AlreadyExists {
-            taken(&to)
+            exists(&to)
         } else {
             Problem::at(shown(&to), format!("can't be written: {}", error.error.kind()))
         })
     }
 }
 
-fn taken(to: &Path) -> Problem {
+fn exists(to: &Path) -> Problem {
     Problem::at(shown(to), "there is such a file already").hint("--force replaces it")
 }
 

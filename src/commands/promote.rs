@@ -15,7 +15,6 @@ pub struct PromoteRequest<'a> {
     /// The candidate, as it will stand in promptgate.toml.
     pub name: &'a str,
     pub verdict: &'a Path,
-    /// The settings file, below the root.
     pub config: &'a str,
 }
 
@@ -54,9 +53,6 @@ pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<PromoteO
 }
 
 /// Makes a prompt the baseline that was it before, without any verdict. Returns the one that it replaces.
-///
-/// # Errors
-/// There is no such prompt, or the settings file does not hold a baseline that can be moved.
 pub fn roll_back(name: &str, config: &str, layers: &Layers) -> Result<Option<String>, Error> {
     plain(name)?;
     library(layers.root()).open(name, None)?;

@@ -17,7 +17,6 @@ use time::OffsetDateTime;
 /// Bytes of one row at most.
 const LONGEST_ROW: usize = 32 << 20;
 
-/// Runs that a message lists.
 const RUNS_LISTED: u32 = 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +38,6 @@ pub struct ImportSummary {
 /// Writes the answers of a run as JSONL, sorted by case, arm and repeat, and the replies of judges that it went by, without
 /// secrets. The file appears whole or not
 /// at all. Without a number: the newest finished run of `candidate`, or of any candidate if none is configured.
-///
-/// # Errors
-/// There is no such run, it has no answers, or the file can't be written.
 pub fn export(
     root: &Path,
     redactor: &Redactor,
@@ -109,9 +105,6 @@ fn describe(run: &RunLine) -> String {
 }
 
 /// Reads files of exported answers into the store: all of them, or none if there is a mistake.
-///
-/// # Errors
-/// Every mistake with its file and line; the store can't be written.
 pub fn import(root: &Path, files: &[PathBuf]) -> Result<ImportSummary, Error> {
     let store = Store::open(&root.join(STORE))?;
     let importing = store.importing()?;
@@ -196,9 +189,9 @@ impl RowReader {
                     }
                 }
                 Err(mistakes) => self.problems.extend(mistakes.into_iter().map(|mistake| {
-                    let told = mistake.contains("expected");
+                    let specific = mistake.contains("expected");
                     let problem = Problem::at(place(), mistake);
-                    if told { problem } else { problem.hint(format!("a row has {}", Record::FIELDS)) }
+                    if specific { problem } else { problem.hint(format!("a row has {}", Record::FIELDS)) }
                 })),
             }
         }

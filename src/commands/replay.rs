@@ -211,7 +211,6 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
     Ok(doubts)
 }
 
-/// What one walk over the pairs gathers.
 struct Pairs {
     repeats: u32,
     comparing: ComparisonBuilder,

@@ -7,7 +7,6 @@ use crate::stats::repeats::{pass_all, pass_at};
 use crate::store::Store;
 use std::path::Path;
 
-/// Runs that a message lists.
 const LISTED: u32 = 10;
 
 /// The newest runs of a project, at most `most`, newest first. Creates nothing.
@@ -19,18 +18,12 @@ pub fn list(root: &Path, most: u32) -> Result<Vec<RunRecord>, Error> {
 }
 
 /// What is remembered of a run.
-///
-/// # Errors
-/// There is no such run, or the store can't be read.
 pub fn recall(root: &Path, number: i64) -> Result<RunRecord, Error> {
     run(&open(root)?, number)
 }
 
 /// The flaky cases of a run, at most `most`, the most flaky first. Without a number: of the newest finished run of
 /// `candidate`, or of any candidate.
-///
-/// # Errors
-/// There is no such run, its outcomes are not in the store, or the store can't be read.
 pub fn flaky(
     root: &Path,
     number: Option<i64>,

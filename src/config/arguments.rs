@@ -32,7 +32,6 @@ pub(crate) fn single(key: &str, help: Option<&'static str>) -> Option<Definition
     })
 }
 
-/// What was given of the options `O`.
 pub(crate) struct OptionArgs<O>(CommandLine, PhantomData<O>);
 
 impl<O> OptionArgs<O> {

@@ -10,7 +10,6 @@ use super::groups::Exceptions;
 use super::layers::Environment;
 use crate::domain::{CiAttempt, Problem, Problems};
 
-/// What one call asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AttemptSettings {
     /// Add the repeats that would probably settle the last look.

@@ -8,7 +8,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use toml::{Spanned, Value};
 
-/// A settings file and the place of its baseline.
 #[derive(Clone, Debug)]
 pub struct BaselineFile {
     path: PathBuf,
@@ -16,16 +15,12 @@ pub struct BaselineFile {
     text: String,
     exists: bool,
     current: Option<(String, Range<usize>)>,
-    /// Where a new line can be put.
     insert: usize,
     min_pass_rate: bool,
 }
 
 impl BaselineFile {
     /// Reads the file; `shown` is its name for people. One that is not there is empty.
-    ///
-    /// # Errors
-    /// It is a symbolic link, can't be read, is no TOML, or its baseline is not one plain text.
     pub fn read(root: &Path, shown: &str) -> Result<BaselineFile, Problem> {
         let path = root.join(shown);
         let whole = || Place::file(shown);
@@ -86,9 +81,6 @@ impl BaselineFile {
 
     /// Makes `name` the baseline: the file appears with it whole, or stays as it was. Only the value is replaced; without one a
     /// line is added.
-    ///
-    /// # Errors
-    /// The file can't be written, changed meanwhile, or could not be used with this baseline.
     pub fn set(&self, name: &str) -> Result<(), Problem> {
         if self.min_pass_rate && self.current.is_none() {
             return Err(Problem::at(

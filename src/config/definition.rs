@@ -7,20 +7,17 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// All that is said of one setting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Definition {
     /// The name, as in promptgate.toml. The option is the same with `-`, the variable `PROMPTGATE_` and upper case.
     pub(crate) key: &'static str,
     pub(crate) help: &'static str,
-    /// The heading it stands under in help.
     pub(crate) heading: &'static str,
     pub(crate) kind: Kind,
     /// What help calls the value.
     pub(crate) value_name: &'static str,
     /// What holds without it, as it would be written.
     pub(crate) default: Option<fn() -> String>,
-    /// Where it may be written.
     pub(crate) scope: Scope,
     /// A variable of the services' own SDKs: loses against option and `PROMPTGATE_…`, wins over the file.
     pub(crate) variable: Option<&'static str>,
@@ -42,7 +39,6 @@ impl Definition {
         weaker: Weaker::Unrelated,
     };
 
-    /// The help text, with the default.
     pub(crate) fn described(&self) -> String {
         match self.default {
             Some(default) => format!("{} [default: {}]", self.help.trim(), default()),
@@ -50,7 +46,6 @@ impl Definition {
         }
     }
 
-    /// JSON Schema of the value in a file.
     pub(super) fn schema(&self) -> Json {
         let mut schema = self.kind.schema();
         schema["description"] = json!(self.described());
@@ -58,7 +53,6 @@ impl Definition {
     }
 }
 
-/// Where a setting may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scope {
     /// As option, variable and in the file.
@@ -76,7 +70,6 @@ pub(crate) enum Scope {
 pub(crate) enum Weaker {
     /// It has nothing to do with what is decided.
     Unrelated,
-    /// A larger number.
     Larger,
     /// A smaller number, or none.
     Smaller,
@@ -88,7 +81,6 @@ pub(crate) enum Weaker {
     SmallerSelection,
     /// Another one, or none, where there was one.
     Replaced,
-    /// `false`.
     Off,
     /// A list without a name that it had.
     NameLost,
@@ -100,10 +92,8 @@ pub(crate) enum Weaker {
     Never,
 }
 
-/// Where a setting was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// `--name` on the command line.
     Option(&'static str),
     Variable(String),
     File(Place),
@@ -124,7 +114,6 @@ impl Origin {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RawValue {
     pub values: Vec<String>,
-    /// Where they stand.
     pub origin: Origin,
 }
 

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 /// Keys by precedence.
 const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
 
-/// Names a file that holds the key.
 const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
 
 /// Any of these means an unattended machine, where a missing secret must never turn a check green.

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 /// Environment variables, injected so that tests need not change the process's own.
 pub type Environment = BTreeMap<String, String>;
 
-/// What was typed on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct CommandLine(pub(super) RawValues);
 
@@ -32,7 +31,6 @@ impl CommandLine {
 /// The layers of one call before they have types.
 pub struct Layers {
     pub(super) root: PathBuf,
-    /// The settings file, below the root.
     pub(super) shown: String,
     pub(super) options: RawValues,
     pub(super) variables: RawValues,
@@ -40,7 +38,6 @@ pub struct Layers {
     foreign: RawValues,
     pub(super) file: FileSettings,
     pub(super) environment: Environment,
-    /// Mistakes of the file.
     pub(super) problems: Problems,
     pub(super) warnings: Vec<Problem>,
 }
@@ -101,7 +98,6 @@ impl Layers {
         self.by_precedence().into_iter().find_map(|layer| layer.get(key))
     }
 
-    /// One group of settings.
     pub(super) fn group<G: Group>(&self, problems: &mut Problems) -> G {
         self.reader(problems).group()
     }
@@ -139,7 +135,6 @@ impl Layers {
         &self.root
     }
 
-    /// The settings file, below the root.
     pub fn config(&self) -> &str {
         &self.shown
     }
@@ -151,7 +146,6 @@ impl Layers {
         problems.or(target.unwrap_or(TargetKind::Gemini))
     }
 
-    /// The models that are named, for a run against `target`.
     pub(super) fn models_for(&self, target: TargetKind) -> ModelChoice {
         let text = |layer: &RawValues| layer.get("model").map(|raw| raw.text().to_owned());
         ModelChoice {
@@ -175,7 +169,6 @@ impl Layers {
     }
 }
 
-/// The models that settings name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ModelChoice {
     /// Of option or environment: wins over front matter.

@@ -11,18 +11,14 @@ use crate::domain::{Command, Policy, PolicyChange, Problem};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// What is compared with what.
 #[derive(Clone, Debug)]
 pub struct PolicyBaseSettings {
     /// The revision that was asked for; `None` for no comparison.
     pub rev: Option<String>,
-    /// Where it was asked for.
     pub asked_by: String,
     /// Why someone accepts what is weaker.
     pub accepted: Option<String>,
-    /// The settings file, below the root.
     pub config: String,
-    /// What it says now.
     pub file: FileSettings,
     /// Golden files and folders of options or variables, which hold for both states.
     pub golden: Option<Vec<PathBuf>>,
@@ -84,12 +80,10 @@ fn base_in_ci(environment: &Environment) -> Option<(&'static str, String)> {
 }
 
 impl FileSettings {
-    /// The golden files and folders it names.
     pub fn golden_paths(&self) -> Option<&[String]> {
         self.values.get("golden").map(|raw| raw.values.as_slice())
     }
 
-    /// The commands it declares.
     pub fn own_commands(&self) -> &[Command] {
         &self.tables.commands
     }

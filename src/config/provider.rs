@@ -12,7 +12,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// Where requests go, and in which form.
 #[derive(Clone, Debug)]
 pub struct ProviderSettings {
     pub target: TargetKind,
@@ -21,12 +20,9 @@ pub struct ProviderSettings {
     pub base_url: Option<String>,
     /// Version of the API: v1beta, v1, ...
     pub api_version: String,
-    /// Whether answers are streamed.
     pub delivery: Delivery,
-    /// The answers come through batch jobs.
     pub batch: Option<BatchSettings>,
     pub answers: Vec<PathBuf>,
-    /// The key of the target, if it has one.
     pub key: Option<ApiKey>,
     /// Whose resources answer, and where, for the target `vertex`.
     pub place: Option<Place>,
@@ -34,7 +30,6 @@ pub struct ProviderSettings {
     pub key_file: Option<PathBuf>,
 }
 
-/// How batch jobs are waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
     /// The first pause before a look at the jobs; later ones grow up to six times it.
@@ -45,9 +40,6 @@ pub struct BatchSettings {
 
 impl Layers {
     /// Where requests go; `offline` sends nothing.
-    ///
-    /// # Errors
-    /// The first mistake after those that are added to `problems`.
     pub(super) fn provider(
         &self,
         answers: &[String],
@@ -88,9 +80,6 @@ impl Layers {
     }
 
     /// The version of the API and the way of delivery, for commands that only look at prompts.
-    ///
-    /// # Errors
-    /// Mistakes in either, or one of them was given for a target without it.
     pub fn call(&self, target: TargetKind) -> Result<(String, Delivery), Problems> {
         let mut problems = Problems::default();
         let form = self.form(target, &mut problems);
@@ -245,22 +234,14 @@ impl Layers {
 /// A service that holds batch jobs, for commands that need nothing else of it.
 #[derive(Clone, Debug)]
 pub struct BatchService {
-    /// The Gemini API, or a simulator.
     pub target: TargetKind,
-    /// Where it is, if that was said.
     pub base_url: Option<String>,
     pub api_version: String,
-    /// The key, if it has one.
     pub key: Option<ApiKey>,
-    /// For each call.
     pub timeout: Duration,
 }
 
 impl Layers {
-    /// The service whose batch jobs are meant.
-    ///
-    /// # Errors
-    /// All mistakes in these settings, or a service without batch jobs.
     pub fn batch_service(&self) -> Result<BatchService, Problems> {
         let mut problems = Problems::default();
         let Service { target, .. } = self.group(&mut problems);
@@ -284,7 +265,6 @@ impl Layers {
         problems.or(service)
     }
 
-    /// The judges of the file, with their keys.
     pub(super) fn judges(&self) -> BTreeMap<String, JudgeSettings> {
         let mut judges = self.file.tables.judges.clone();
         for judge in judges.values_mut() {
@@ -293,7 +273,6 @@ impl Layers {
         judges
     }
 
-    /// The embedding models of the file, with their keys.
     pub(super) fn embeddings(&self) -> BTreeMap<String, EmbeddingSettings> {
         let mut models = self.file.tables.embeddings.clone();
         for model in models.values_mut() {
@@ -303,13 +282,11 @@ impl Layers {
     }
 }
 
-/// What answers, and with which key.
 struct Answerer {
     target: TargetKind,
     /// It is the simulator for want of a key.
     fallback: bool,
     key: Option<ApiKey>,
-    /// The file that the key came from.
     key_file: Option<PathBuf>,
 }
 

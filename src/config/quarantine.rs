@@ -19,7 +19,6 @@ use toml::de::DeValue;
 /// The table's name within that of the gate.
 pub(super) const TABLE: &str = "quarantine";
 
-/// Tags that can be in quarantine.
 const MOST_TAGS: usize = 100;
 
 /// The last days as they were written, by tag.

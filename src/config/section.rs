@@ -10,12 +10,10 @@ use toml::de::{DeTable, DeValue};
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a> {
     pub(super) text: &'a str,
-    /// Its name for people.
     pub(super) shown: &'a str,
 }
 
 impl Source<'_> {
-    /// Where something stands.
     pub(super) fn place(&self, span: Range<usize>) -> Place {
         Place::of_offset(self.shown, self.text, span.start)
     }

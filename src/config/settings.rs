@@ -40,12 +40,10 @@ pub struct ArmSettings {
     pub prompt: String,
     /// All of several candidates, 2..=[`crate::domain::MOST_CANDIDATES`], in the order they were typed; empty where there is one.
     pub candidates: Vec<Candidate>,
-    /// Baseline, as typed.
     pub baseline: Baseline,
     pub models: ModelChoice,
 }
 
-/// What `--baseline` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Baseline {
     /// `none`: gate on an absolute pass rate.
@@ -70,12 +68,10 @@ pub struct DatasetSettings {
     pub snapshots: bool,
 }
 
-/// Models and commands that checks may consult.
 #[derive(Clone, Debug)]
 pub struct ScoringSettings {
     pub judges: BTreeMap<String, JudgeSettings>,
     pub embeddings: BTreeMap<String, EmbeddingSettings>,
-    /// What is known of the judges' errors.
     pub judge_calibration: JudgeCalibration,
     pub commands: Vec<Command>,
 }
@@ -110,14 +106,12 @@ pub struct GateSettings {
     pub policy: Policy,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
-    /// Looking again at the same.
     pub attempts: AttemptSettings,
 }
 
 /// What a call needs settings for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    /// A verdict on a candidate.
     Verdict,
     /// Judges alone: no prompt is under test, and nothing is decided.
     Judges,
@@ -130,15 +124,11 @@ impl Layers {
         self.settle_for(Purpose::Verdict)
     }
 
-    /// The settings of a call to judges alone.
     pub fn settle_for_judges(self) -> Result<Settings, Problems> {
         self.settle_for(Purpose::Judges)
     }
 
     /// The settings of a comparison of a prompt with itself: the one of the option, else the baseline, else the candidate.
-    ///
-    /// # Errors
-    /// All mistakes at once; recorded answers, which are no second sample.
     pub fn settle_for_itself(mut self) -> Result<Settings, Problems> {
         const UNUSED: [&str; 5] = ["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"];
         for layer in [&mut self.options, &mut self.variables, &mut self.file.values] {
@@ -257,7 +247,6 @@ impl Layers {
         }
     }
 
-    /// The prompt that is compared with itself.
     fn own_baseline(&self) -> Option<String> {
         if let Some(typed) = self.options.get("prompt") {
             return Some(typed.text().to_owned());

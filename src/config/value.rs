@@ -27,7 +27,6 @@ pub(crate) enum Kind {
     List,
     /// Names of prompts: a list in a file, else separated by commas, where an empty piece is a mistake.
     Names,
-    /// A program and its arguments.
     Argv,
     /// A table of texts, held as `NAME=VALUE`.
     Variables,
@@ -36,7 +35,6 @@ pub(crate) enum Kind {
     Number(Bound<f64>, Bound<f64>, &'static str),
     Time(TimeRange),
     Day,
-    /// One of some words.
     Words(fn() -> Vec<&'static str>),
 }
 
@@ -70,12 +68,10 @@ pub(crate) const AGE: Kind = Kind::Time(TimeRange {
 pub(crate) const fn share(most: f64) -> Kind {
     Kind::Number(Bound::Excluded(0.0), Bound::Included(most), "")
 }
-/// The words of an enum.
 pub(crate) const fn words<T: Words>() -> Kind {
     Kind::Words(|| T::WORDS.iter().map(|(word, _)| *word).collect())
 }
 
-/// The names of providers.
 pub(crate) fn providers(fits: fn(&ProviderDef) -> bool) -> Vec<&'static str> {
     let fitting = TargetKind::ALL.iter().filter(|kind| fits(kind.def()));
     fitting.map(|kind| kind.as_str()).collect()
@@ -87,7 +83,6 @@ impl Kind {
         matches!(self, Kind::List | Kind::Names | Kind::Argv)
     }
 
-    /// Refuses what can't be a value.
     pub(super) fn check(self, text: &str) -> Result<(), String> {
         match self {
             Kind::Text if text.is_empty() => Err("is empty".to_owned()),
@@ -213,7 +208,6 @@ fn variables(value: &DeValue<'_>) -> Option<Vec<String>> {
 
 /// A type of settings, read from a text that its [`Kind`] lets pass.
 pub(crate) trait Value: Sized {
-    /// Reads a text.
     fn from_text(text: &str) -> Result<Self, String>;
 }
 

@@ -13,7 +13,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What is tested, and by which rules.
 #[derive(Clone, Debug)]
 pub struct VerificationSettings {
     pub root: PathBuf,
@@ -22,13 +21,10 @@ pub struct VerificationSettings {
     /// Blue, as typed.
     pub baseline: Baseline,
     pub golden: Vec<PathBuf>,
-    /// The target of the run whose verdict is checked.
     pub target: TargetKind,
     pub models: ModelChoice,
     pub api_version: String,
-    /// The models that read answers against a rubric, by name.
     pub judges: BTreeMap<String, JudgeSettings>,
-    /// What is known of their errors.
     pub judge_calibration: JudgeCalibration,
     pub commands: Vec<Command>,
     pub policy: Policy,

@@ -112,16 +112,13 @@ pub fn eval_all(
     candidates: &[Candidate],
     folder: &OutputDir,
     interrupt: &Interrupt,
-    watching: &mut dyn CandidateObserver,
+    watcher: &mut dyn CandidateObserver,
 ) -> Result<CandidatesResult, Error> {
     let parts = candidates
         .iter()
         .map(|candidate| folder.part(&candidate.folder))
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| match error {
-            ReportError::OutputDir(problem) => problem,
-            other @ (ReportError::Write { .. } | ReportError::Disagreement { .. }) => Problem::new(other.to_string()),
-        })?;
+        .map_err(Problem::from)?;
     let mut prior = PriorRuns::default();
     let mut runs = Vec::new();
     for (number, (mut one, part)) in prepared.into_iter().zip(parts).enumerate() {
@@ -130,12 +127,12 @@ pub fn eval_all(
         }
         one.prior = prior.clone();
         let redactor = one.redactor().clone();
-        let progress = watching.begin(number, one.run_info());
+        let progress = watcher.begin(number, one.run_info());
         let path = part.path().to_owned();
-        let told = std::cell::RefCell::new(&mut *watching);
-        let hooks = RunHooks { progress: &progress, interrupt, say: &|sentence| told.borrow().say(sentence) };
-        let finished = run(one, part, hooks, &mut |row| told.borrow_mut().case(row))?;
-        watching.end(&finished, &path);
+        let observer = std::cell::RefCell::new(&mut *watcher);
+        let hooks = RunHooks { progress: &progress, interrupt, say: &|sentence| observer.borrow().say(sentence) };
+        let finished = run(one, part, hooks, &mut |row| observer.borrow_mut().case(row))?;
+        watcher.end(&finished, &path);
         prior.spent = finished.spent;
         let whole = is_whole(&finished.verdict) && interrupt.code().is_none();
         let RunResult { run, verdict, unwritten, exit_code, spent: _, as_prior, results } = finished;

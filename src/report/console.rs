@@ -19,7 +19,6 @@ use crate::domain::{Arms, CaseRow, Counts, Decision, Quarantine, Reason, SampleS
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Reasons printed.
 const REASONS: usize = 10;
 /// Bytes of a reason.
 const MESSAGE: usize = 1_000;

@@ -99,7 +99,6 @@ pub(super) struct ErrorGroup {
     pub(super) message: String,
 }
 
-/// What stands out in a run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Highlights {
     pub(super) regressed: CaseList<Headline>,

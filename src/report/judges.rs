@@ -5,7 +5,6 @@ use super::text::{md_inline, truncate};
 use crate::domain::{CorrectedRate, CorrectedRates, JudgeEvidence, JudgeRecord};
 use std::fmt::Write as _;
 
-/// Judges that are listed.
 const LISTED: usize = 20;
 /// Bytes of a name.
 const NAME: usize = 120;

@@ -71,7 +71,6 @@ pub enum ReportError {
     /// The output folder can't be used; nothing was sent.
     #[error("{0}")]
     OutputDir(Problem),
-    /// One report could not be written.
     #[error("can't write the report {}: {cause}", path.display())]
     Write { path: PathBuf, cause: io::Error },
     /// The verdict does not count the cases that the reports were given: a bug, and never a promote.
@@ -80,6 +79,15 @@ pub enum ReportError {
          promotable"
     )]
     Disagreement { saw: Counts, counted: Counts },
+}
+
+impl From<ReportError> for Problem {
+    fn from(error: ReportError) -> Problem {
+        match error {
+            ReportError::OutputDir(problem) => problem,
+            ReportError::Write { .. } | ReportError::Disagreement { .. } => Problem::new(error.to_string()),
+        }
+    }
 }
 
 /// Writes one report. Called from one thread: `begin`, then `case` for every case in plan order, then `finish`; after the
@@ -98,7 +106,6 @@ pub trait Reporter: Send {
     fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError>;
 }
 
-/// What reports are told when they open.
 #[derive(Clone, Debug)]
 pub struct Context {
     /// At most so many cases are shown in full in diff.md.
@@ -122,13 +129,11 @@ pub struct Format {
     pub file: &'static str,
     /// Whom it serves, for the documentation.
     pub purpose: &'static str,
-    /// Starts it in a folder.
     pub open: Open,
     /// How the folder of a call with several candidates gets it.
     pub call: CallReport,
 }
 
-/// Starts a report in a folder.
 pub type Open = fn(&Path, &Context) -> Result<Box<dyn Reporter>, ReportError>;
 
 /// How the folder of a call with several candidates gets a report.
@@ -159,9 +164,6 @@ pub struct OutputDir {
 
 impl OutputDir {
     /// Creates the folder if need be, locks it, and removes the outputs of an earlier run. Other files stay.
-    ///
-    /// # Errors
-    /// The folder can't be used, or another process is writing into it.
     pub fn claim(dir: &Path) -> Result<OutputDir, ReportError> {
         if dir.as_os_str().is_empty() {
             return Err(ReportError::OutputDir(
@@ -300,7 +302,6 @@ impl Reports {
         each(&mut self.reporters, &mut self.errors, |reporter| reporter.begin(&run));
     }
 
-    /// The next case, in plan order.
     pub fn case(&mut self, row: &CaseRow) {
         self.seen.add(row.candidate.outcome());
         let row = self.redactor.row(row);

@@ -22,7 +22,6 @@ const CHECKS: usize = 10;
 #[derive(Debug)]
 pub struct Proposal<'a> {
     pub case: &'a Case,
-    /// The prompt that was asked, by name.
     pub prompt: &'a str,
     pub target: &'a str,
     /// Which repeat, from 1.
@@ -37,9 +36,6 @@ pub struct Proposal<'a> {
 }
 
 /// Writes a proposal beside the approved answer, in place of an earlier one; the file appears whole or not at all.
-///
-/// # Errors
-/// It can't be written, or the folder lies outside the project root.
 pub fn propose(root: &Path, proposal: &Proposal<'_>) -> io::Result<()> {
     let folder = folder(root, true)?.ok_or(io::ErrorKind::NotFound)?;
     let mut builder = tempfile::Builder::new();

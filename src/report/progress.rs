@@ -47,10 +47,9 @@ struct Tally {
     errors: u64,
     retries: u64,
     cost_usd: f64,
-    /// An answer's price is not known.
     unpriced: bool,
     /// Codes of errors that were told already.
-    told: Vec<String>,
+    reported: Vec<String>,
     /// Long pauses that were told.
     pauses: usize,
     /// What was learnt about limits, in words; empty for nothing.
@@ -96,8 +95,8 @@ impl Tally {
             Event::Batched { jobs, answered, requests } => return self.batches(*jobs, *answered, *requests),
             Event::Failed { code, message } => {
                 self.errors += 1;
-                if self.told.len() < FIRST_ERRORS && !self.told.contains(code) {
-                    self.told.push(code.clone());
+                if self.reported.len() < FIRST_ERRORS && !self.reported.contains(code) {
+                    self.reported.push(code.clone());
                     return Some(format!("error {}: {}", safe(code), safe(message)));
                 }
             }
@@ -144,7 +143,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One line that is drawn over and over.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,

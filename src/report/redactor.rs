@@ -42,7 +42,6 @@ impl Redactor {
         redactor
     }
 
-    /// Hides another secret, here and in all clones.
     pub fn add(&self, secret: &str) {
         if secret.is_empty() {
             return;
@@ -57,7 +56,6 @@ impl Redactor {
         self.secrets.write().unwrap_or_else(PoisonError::into_inner).extend(further);
     }
 
-    /// There is nothing to hide.
     pub fn is_empty(&self) -> bool {
         self.secrets().is_empty()
     }

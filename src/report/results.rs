@@ -51,7 +51,6 @@ struct Results {
 #[derive(Default)]
 struct Prompt {
     name: String,
-    /// The model that it asks for.
     model: String,
 }
 
@@ -150,10 +149,8 @@ pub(super) struct ResultRow<'a> {
     /// How such an answer ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<Cow<'a, str>>,
-    /// The answer came through a batch job.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) batched: bool,
-    /// The built-in simulator answered.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) simulated: bool,
     /// Whether it counts as a refusal; absent where a check of the case decides that, and where there is no answer.

@@ -18,7 +18,6 @@ const MAX_ROW: u64 = 256 << 20;
 /// Answers to a must-pass case, those that confirm a failure included.
 const MOST_REPEATS: u32 = 1_000;
 
-/// Reads results.jsonl case by case.
 pub struct ResultsReader {
     lines: BufReader<File>,
     /// A row that was read to see whether it still belongs to the case before it.
@@ -62,9 +61,6 @@ impl ResultsReader {
     }
 
     /// The next case with all its repeats; `None` at the end.
-    ///
-    /// # Errors
-    /// A line is no row, or not the one that has to stand there.
     pub fn next_case(&mut self) -> Result<Option<CaseRow>, Problem> {
         let mut case: Option<Case> = None;
         let mut baseline = ArmRow { repeats: Vec::new() };

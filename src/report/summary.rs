@@ -27,7 +27,6 @@ const MESSAGE: usize = 1_000;
 /// Reasons, and tags, that are listed.
 const REASONS: usize = 10;
 const SLICES: usize = 50;
-/// Changes that are listed.
 const CHANGES: usize = 30;
 /// Bytes of a name in a list.
 const NAME: usize = 120;
@@ -107,7 +106,6 @@ fn page(verdict: &Verdict, highlights: &Highlights) -> String {
     page
 }
 
-/// The verdict in a sentence.
 pub(super) fn verdict_line(verdict: &Verdict) -> String {
     let word = match verdict.decision {
         Decision::Promote => "✅ **promote**",

@@ -49,9 +49,6 @@ impl VerdictReport {
 }
 
 /// Reads verdict.json back. Anyone may have written or edited it, so nothing in it is believed here.
-///
-/// # Errors
-/// It can't be read, is no verdict, or has another schema.
 pub fn read_verdict(path: &Path) -> Result<Verdict, Problem> {
     let shown = path.to_string_lossy().into_owned();
     let place = || Place::file(shown.as_str());

@@ -14,7 +14,6 @@ const BATCH: usize = 2_048;
 /// Disagreements, and errors, that are listed of each judge; the others are counted.
 const LISTED: usize = 20;
 
-/// What one judge's labels came to.
 #[derive(Default)]
 pub(super) struct Tally {
     pub(super) counts: Agreement,
@@ -40,7 +39,9 @@ impl LabelPass<'_> {
         }
         for (check, labels) in by_check {
             let Some(spec) = case.checks.get(check) else { continue };
-            let Some(asked) = scoring::use_of(spec).filter(|asked| only.is_none_or(|only| only == asked.judge)) else {
+            let Some(judge_use) =
+                scoring::use_of(spec).filter(|judge_use| only.is_none_or(|only| only == judge_use.judge))
+            else {
                 continue;
             };
             let alone = Case {
@@ -50,7 +51,7 @@ impl LabelPass<'_> {
                 ..case.clone()
             };
             self.waiting += labels.len();
-            self.batch.push((asked, alone, labels));
+            self.batch.push((judge_use, alone, labels));
         }
         if self.waiting >= BATCH { self.judge() } else { Ok(()) }
     }
@@ -71,13 +72,13 @@ impl LabelPass<'_> {
             })
             .collect();
         let judgements = self.client.score(&unscored, self.commands)?;
-        for ((asked, case, labels), judgements) in batch.iter().zip(judgements) {
-            let tally = self.tallies.entry(asked.clone()).or_default();
+        for ((judge_use, case, labels), judgements) in batch.iter().zip(judgements) {
+            let tally = self.tallies.entry(judge_use.clone()).or_default();
             for (label, judgement) in labels.iter().zip(judgements) {
                 let check = judgement.as_ref().and_then(|judgement| judgement.checks.first());
-                let said = check.and_then(|check| check.pass);
-                tally.counts.note(label.pass, said);
-                if said == Some(label.pass) {
+                let judgement = check.and_then(|check| check.pass);
+                tally.counts.note(label.pass, judgement);
+                if judgement == Some(label.pass) {
                     continue;
                 }
                 if tally.listed.len() == LISTED {
@@ -89,7 +90,7 @@ impl LabelPass<'_> {
                     place: case.place.clone(),
                     answer: label.answer.clone(),
                     people: label.pass,
-                    judge: said,
+                    judge: judgement,
                     reason: check.map_or_else(String::new, |check| check.reason.clone()),
                 });
             }

@@ -26,10 +26,11 @@ pub(super) fn no_labels(only: Option<&str>, others: &BTreeSet<String>) -> Error 
 /// Too few labels say nothing, however well a judge does on them.
 pub(super) fn check_enough(labels: &BTreeMap<JudgeUse, Labels>) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    for (asked, Labels { passing, failing, .. }) in labels {
+    for (judge_use, Labels { passing, failing, .. }) in labels {
         for (count, kind) in [(*passing, "true"), (*failing, "false")] {
             if count < LEAST_LABELS {
-                let message = format!("the judge `{asked}` has {count} labels with `pass: {kind}`, which is too few");
+                let message =
+                    format!("the judge `{judge_use}` has {count} labels with `pass: {kind}`, which is too few");
                 problems.push(
                     Problem::new(message)
                         .expected(format!("at least {LEAST_LABELS} of each kind; 50 are good"))
@@ -42,11 +43,11 @@ pub(super) fn check_enough(labels: &BTreeMap<JudgeUse, Labels>) -> Result<(), Pr
 }
 
 /// Why a judge's counts must not be written down.
-pub(super) fn why_refused(asked: &JudgeUse, counts: &Agreement) -> Option<String> {
+pub(super) fn why_refused(judge_use: &JudgeUse, counts: &Agreement) -> Option<String> {
     let labels = counts.labels();
     if counts.errors as f64 > MOST_ERRORS * labels as f64 {
         return Some(format!(
-            "the judge `{asked}` said nothing that counts about {} of {labels} answers; at most {}% may be missing",
+            "the judge `{judge_use}` said nothing that counts about {} of {labels} answers; at most {}% may be missing",
             counts.errors,
             100.0 * MOST_ERRORS
         ));
@@ -54,7 +55,7 @@ pub(super) fn why_refused(asked: &JudgeUse, counts: &Agreement) -> Option<String
     // What is left must still be enough.
     (counts.passing() < LEAST_LABELS || counts.failing() < LEAST_LABELS).then(|| {
         format!(
-            "the judge `{asked}` judged {} good and {} bad answers; at least {LEAST_LABELS} of each are needed",
+            "the judge `{judge_use}` judged {} good and {} bad answers; at least {LEAST_LABELS} of each are needed",
             counts.passing(),
             counts.failing()
         )

@@ -35,7 +35,6 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-/// A calibration that is ready to ask.
 pub struct CalibrationRun<'a> {
     settings: &'a Settings,
     only: Option<&'a str>,
@@ -52,9 +51,6 @@ pub struct CalibrationRun<'a> {
 impl<'a> CalibrationRun<'a> {
     /// Validates the golden files, and opens the judges that labels are about, or of these the one called `only`. Sends
     /// nothing.
-    ///
-    /// # Errors
-    /// All mistakes in golden files, labels and judges; no label, or too few; a calibration file that can't be read.
     pub fn prepare(settings: &'a Settings, only: Option<&'a str>) -> Result<CalibrationRun<'a>, Error> {
         let commands = Commands::new(&settings.root, &settings.scoring.commands);
         let rules = Rules::new(&settings.root).with_commands(commands.clone());
@@ -71,14 +67,14 @@ impl<'a> CalibrationRun<'a> {
                 Err(problem) => return problems.push(problem),
             };
             for (check, label) in found {
-                let Some(asked) = case.checks.get(check).and_then(scoring::use_of) else {
+                let Some(judge_use) = case.checks.get(check).and_then(scoring::use_of) else {
                     continue;
                 };
-                if only.is_some_and(|only| only != asked.judge) {
-                    others.insert(asked.judge);
+                if only.is_some_and(|only| only != judge_use.judge) {
+                    others.insert(judge_use.judge);
                     continue;
                 }
-                labels.entry(asked).or_default().note(case, check, label);
+                labels.entry(judge_use).or_default().note(case, check, label);
             }
             if labels.len() > calibration::KINDS && !many {
                 many = true;
@@ -102,7 +98,7 @@ impl<'a> CalibrationRun<'a> {
             &settings.scoring.judge_calibration.path,
             &settings.scoring.judge_calibration.path.display().to_string(),
         )?;
-        let names: BTreeSet<String> = labels.keys().map(|asked| asked.judge.clone()).collect();
+        let names: BTreeSet<String> = labels.keys().map(|judge_use| judge_use.judge.clone()).collect();
         let run_targets = match settings.provider.target {
             TargetKind::Recorded => None,
             TargetKind::Gemini | TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Sim => {
@@ -141,9 +137,6 @@ impl<'a> CalibrationRun<'a> {
     }
 
     /// Asks, counts, and writes the file, if the judges could be asked.
-    ///
-    /// # Errors
-    /// Nobody can sign in at the service, the store is not usable, or the golden files changed meanwhile.
     pub fn run(self, interrupt: &Interrupt) -> Result<JudgeCalibration, Error> {
         let settings = self.settings;
         // Only a judge without a target of its own needs the run's.
@@ -204,26 +197,27 @@ impl<'a> CalibrationRun<'a> {
         }
         let mut judges = Vec::new();
         let mut entries = Vec::new();
-        for (asked, Tally { counts, listed, more }) in tallies {
-            let Some((identity, labels)) = self.judges.identity(&asked.judge).zip(self.labels.get(&asked)) else {
+        for (judge_use, Tally { counts, listed, more }) in tallies {
+            let Some((identity, labels)) = self.judges.identity(&judge_use.judge).zip(self.labels.get(&judge_use))
+            else {
                 continue;
             };
-            unwritten.extend(limits::why_refused(&asked, &counts));
+            unwritten.extend(limits::why_refused(&judge_use, &counts));
             entries.push(CalibrationEntry {
-                judge: asked.judge.clone(),
-                votes: asked.votes,
-                rule: asked.rule.clone(),
+                judge: judge_use.judge.clone(),
+                votes: judge_use.votes,
+                rule: judge_use.rule.clone(),
                 model: identity.model.clone(),
                 served: consulted
                     .served
-                    .get(&asked.judge)
+                    .get(&judge_use.judge)
                     .map_or_else(Vec::new, |models| models.iter().cloned().collect()),
                 prompt_sha256: identity.prompt_sha256.clone(),
                 judge_sha256: identity.sha256.clone(),
                 labels_sha256: labels.sha256(),
                 counts,
             });
-            judges.push(self.calibrated(asked, identity, counts, listed, more));
+            judges.push(self.calibrated(judge_use, identity, counts, listed, more));
         }
         let mut exit_code = if unwritten.is_empty() { exit::OK } else { exit::INCONCLUSIVE };
         let mut written = None;
@@ -241,7 +235,7 @@ impl<'a> CalibrationRun<'a> {
         }
         Ok(JudgeCalibration {
             judges,
-            asked: JudgesRecord {
+            usage: JudgesRecord {
                 requests: consulted.requests,
                 stored: consulted.stored,
                 cost_usd: consulted.cost_usd,
@@ -256,7 +250,7 @@ impl<'a> CalibrationRun<'a> {
 
     fn calibrated(
         &self,
-        asked: JudgeUse,
+        judge_use: JudgeUse,
         identity: JudgeIdentity,
         counts: Agreement,
         disagreements: Vec<Disagreement>,
@@ -269,7 +263,7 @@ impl<'a> CalibrationRun<'a> {
         };
         let (youden, low) = (counts.youden(), youden_low(&counts, normal::critical(policy.alpha)));
         JudgeResult {
-            asked,
+            judge_use,
             model: identity.model,
             prompt_sha256: identity.prompt_sha256,
             counts,
@@ -297,9 +291,9 @@ impl<'a> CalibrationRun<'a> {
 }
 
 /// A judge without a target of its own is asked where the run's answers would come from.
-fn uses_run_target<'a>(settings: &Settings, mut asked: impl Iterator<Item = &'a JudgeUse>) -> bool {
-    asked.any(|asked| {
-        let written = settings.scoring.judges.get(&asked.judge);
+fn uses_run_target<'a>(settings: &Settings, mut uses: impl Iterator<Item = &'a JudgeUse>) -> bool {
+    uses.any(|judge_use| {
+        let written = settings.scoring.judges.get(&judge_use.judge);
         written.is_none_or(|judge| judge.target.is_none() && judge.base_url.is_none())
     })
 }

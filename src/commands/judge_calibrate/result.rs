@@ -8,7 +8,6 @@ use std::path::PathBuf;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct RateEstimate {
     pub share: f64,
-    /// Lower end, by Wilson.
     pub low: f64,
     pub high: f64,
 }
@@ -30,7 +29,7 @@ pub struct Disagreement {
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgeResult {
     /// Which, asked how.
-    pub asked: JudgeUse,
+    pub judge_use: JudgeUse,
     pub model: String,
     pub prompt_sha256: String,
     /// Its word against people's.
@@ -45,7 +44,6 @@ pub struct JudgeResult {
     /// What the margin and the tolerance of the policy become: the margin times the bound, the tolerance times the estimate.
     /// `None` for a judge with which the gate decides nothing.
     pub margins: Option<(f64, f64)>,
-    /// The first of them.
     pub disagreements: Vec<Disagreement>,
     /// How many there are beside those.
     pub more: u64,
@@ -54,10 +52,8 @@ pub struct JudgeResult {
 #[derive(Clone, Debug)]
 pub struct JudgeCalibration {
     pub judges: Vec<JudgeResult>,
-    /// What asking took.
-    pub asked: JudgesRecord,
+    pub usage: JudgesRecord,
     pub simulated: bool,
-    /// The file, if it was written.
     pub written: Option<PathBuf>,
     /// Why it was not, all reasons.
     pub unwritten: Vec<String>,

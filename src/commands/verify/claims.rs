@@ -123,7 +123,6 @@ pub(super) fn check_age(finished_at: &str, most: Duration, now: OffsetDateTime) 
     })
 }
 
-/// An age in its largest unit.
 fn describe_age(age: time::Duration) -> String {
     let counted = |n: i64, unit: &str| format!("{n} {unit}{}", if n == 1 { "" } else { "s" });
     match age {

@@ -54,10 +54,6 @@ impl Verification {
 }
 
 /// Checks the verdict at `path` against the working tree. The baseline is `baseline`, else that of the settings.
-///
-/// # Errors
-/// There is no such verdict, it has another format, its rows are not there, or prompts and golden data of the working tree
-/// can't be used.
 pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Verification, Error> {
     let recorded = read_verdict(path)?;
     let settings = layers.verification(&recorded.target, baseline)?;
@@ -159,7 +155,6 @@ fn survey_all(settings: &VerificationSettings, versions: &Versions, rules: &Rule
     survey::survey(&scope, versions)
 }
 
-/// A digest, shortened for people.
 fn shorten(digest: &str) -> String {
     if digest.len() == 64 && digest.is_ascii() {
         format!("{}…", &digest[..12])

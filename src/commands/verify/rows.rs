@@ -9,7 +9,6 @@ use crate::report::ResultsReader;
 use crate::scoring::Rules;
 use std::ops::ControlFlow;
 
-/// The rows, folded.
 pub(super) struct Rows {
     pub(super) comparison: Comparison,
     /// What stood at the looks before that of the verdict.
