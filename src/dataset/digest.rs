@@ -1,5 +1,6 @@
 //! What makes two datasets the same.
 
+use crate::domain::hex;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -34,5 +35,5 @@ pub(super) fn dataset(files: &[[u8; 32]], included: &[Option<[u8; 32]>]) -> Stri
             hash.update(digest.unwrap_or_default());
         }
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(hash.finalize())
 }

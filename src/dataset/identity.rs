@@ -1,7 +1,7 @@
 //! Ids: those made for cases without one, and the table that keeps them unique.
 
 use super::row::Spot;
-use crate::domain::{CaseId, Place, Turn};
+use crate::domain::{CaseId, Place, Turn, hex};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -21,7 +21,7 @@ pub(super) enum Origin {
 pub(super) fn derive(vars: &Map<String, Value>, history: &[Turn]) -> CaseId {
     let canonical = sorted(&json!({"history": history, "vars": vars})).to_string();
     let digest = Sha256::digest(canonical.as_bytes());
-    CaseId::new(digest[..8].iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+    CaseId::new(hex(&digest[..8]))
 }
 
 fn sorted(value: &Value) -> Value {

@@ -1,6 +1,6 @@
 //! Texts whose meaning is asked for, as vectors.
 
-use super::request::digest;
+use super::digest::digest;
 
 /// A text for a model of embeddings.
 #[derive(Clone, Debug, PartialEq, Eq)]

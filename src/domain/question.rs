@@ -1,8 +1,8 @@
 //! What a check asks of a judge, a model that reads an answer against a rubric.
 
+use super::digest::digest;
 use super::embedding::Meaning;
 use super::outcome::Failure;
-use super::request::digest;
 use serde_json::{Map, Value};
 use std::fmt::Debug;
 use std::sync::Arc;

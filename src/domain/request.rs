@@ -2,6 +2,7 @@
 
 use super::arm::Arm;
 use super::case_id::CaseId;
+use super::digest::digest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -167,16 +168,6 @@ impl From<&Job> for RequestMeta {
             key: job.key,
         }
     }
-}
-
-/// SHA-256 of length-prefixed pieces, so that no two lists of pieces collide.
-pub fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
-    let mut hash = Sha256::new();
-    for piece in pieces {
-        hash.update((piece.len() as u64).to_le_bytes());
-        hash.update(piece);
-    }
-    hash.finalize().into()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! agree on names only here.
 
 use super::case_id::CaseId;
+use super::digest::hex;
 use sha2::{Digest, Sha256};
 
 /// The folder of approved answers, from the project root.
@@ -48,8 +49,7 @@ pub(super) fn file_stem(id: &str, instead: &str, own: bool) -> String {
     let start = start.trim_end_matches('-');
     let start = if start.is_empty() { instead } else { start };
     let hash = Sha256::digest(id.as_bytes());
-    let hash: String = hash[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{start}@{hash}")
+    format!("{start}@{}", hex(&hash[..16]))
 }
 
 /// The id is a good file name everywhere.

@@ -5,7 +5,7 @@ use crate::config::JudgeCalibration;
 use crate::dataset::calibration;
 use crate::domain::{
     Calibration, CalibrationEntry, Case, DecidingJudge, DecidingJudges, JudgeUse, Label, Problem, Problems, digest,
-    same_model,
+    hex, same_model,
 };
 use crate::scoring;
 use serde_json::Value;
@@ -37,7 +37,7 @@ pub(crate) struct Labels {
 impl Labels {
     /// What makes two sets of labels the same: cases, checks, answers and judgements, in the order of the dataset.
     pub(crate) fn sha256(&self) -> String {
-        super::hex(&self.hash.clone().finalize())
+        hex(&self.hash.clone().finalize())
     }
 
     /// Takes one label, of check number `check` of the case.

@@ -1,11 +1,10 @@
 //! Digests of what decides besides prompts, dataset and policy. Nothing here opens a target or needs a key, so that whoever
 //! checks a verdict later can compute them again.
 
-use super::hex;
 use super::judges::BUILTIN;
 use super::versions::library;
 use crate::config::{JudgeSettings, ModelChoice, TargetKind};
-use crate::domain::{Case, Command, Problems, digest};
+use crate::domain::{Case, Command, Problems, digest, hex};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;

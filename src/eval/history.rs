@@ -2,10 +2,9 @@
 
 use super::context::EvalContext;
 use super::fingerprint::{case_digest, checks_digest};
-use super::hex;
 use crate::domain::{
     AnswerOutcome, ArmRow, CaseOutcomes, CaseRow, OutcomeCode, PromptInfo, RunConclusion, RunFacts, RunInfo,
-    TestedPrompt, Verdict, digest,
+    TestedPrompt, Verdict, digest, hex,
 };
 use crate::gate;
 use crate::plan::Plan;

@@ -3,7 +3,9 @@
 use super::target::{limits_of, run_service};
 use super::versions::{Version, open_prompt};
 use crate::config::{JudgeSettings, Settings, TargetKind};
-use crate::domain::{Arm, CaseId, Failure, FailureKind, Job, Problem, Problems, Question, ReplyForm, Request, digest};
+use crate::domain::{
+    Arm, CaseId, Failure, FailureKind, Job, Problem, Problems, Question, ReplyForm, Request, digest, hex,
+};
 use crate::error::Error;
 use crate::plan::identity;
 use crate::plan::price::Tier;
@@ -160,7 +162,7 @@ impl Judges {
         Some(JudgeIdentity {
             model: info.model.clone(),
             prompt_sha256: info.sha256.clone(),
-            sha256: super::hex(&digest(pieces.map(|piece| piece.as_bytes()))),
+            sha256: hex(&digest(pieces.map(|piece| piece.as_bytes()))),
         })
     }
 

@@ -67,10 +67,6 @@ use time::format_description::well_known::Rfc3339;
 /// The folder of the store, below the project root.
 pub(crate) const STORE: &str = ".promptgate";
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// RFC 3339 in UTC, whole seconds.
 fn now() -> String {
     let now = OffsetDateTime::now_utc();

@@ -3,12 +3,11 @@
 
 use super::calibration::JudgeRoles;
 use super::fingerprint::{self, FingerprintInputs, case_digest, checks_digest};
-use super::hex;
 use super::target::Encoders;
 use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    ArgProblem, Arm, Case, CheckRules, InputDigests, Place, Problem, Problems, Request, Sequential, Step, digest,
+    ArgProblem, Arm, Case, CheckRules, InputDigests, Place, Problem, Problems, Request, Sequential, Step, digest, hex,
 };
 use crate::error::Error;
 use crate::gate::power::Sizes;

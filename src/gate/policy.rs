@@ -1,6 +1,6 @@
 //! The rules a verdict follows: their limits, and their digest.
 
-use crate::domain::{MOST_ATTEMPTS, Policy, Problem, Problems, day};
+use crate::domain::{MOST_ATTEMPTS, Policy, Problem, Problems, day, hex};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
@@ -134,7 +134,7 @@ pub fn policy_digest(policy: &Policy) -> String {
         Ok(_) | Err(_) => BTreeMap::new(),
     };
     let canonical: Value = fields.into_iter().collect();
-    Sha256::digest(canonical.to_string()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(canonical.to_string()))
 }
 
 #[cfg(test)]

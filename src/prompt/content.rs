@@ -1,6 +1,6 @@
 //! The bytes of a prompt file as text.
 
-use crate::domain::{Place, Problem};
+use crate::domain::{Place, Problem, hex};
 use sha2::{Digest, Sha256};
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl Content {
 }
 
 fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(Sha256::digest(bytes))
 }
 
 pub(super) fn decode(file: Arc<str>, mut bytes: Vec<u8>) -> Result<Content, Problem> {

@@ -4,7 +4,7 @@ use super::manifest::Manifest;
 use super::messages::{Message, into_contents};
 use super::template::Template;
 use super::variables::{Demand, Variable};
-use crate::domain::{Content, Place, Problem, Request, Role, Step, Turn, digest};
+use crate::domain::{Content, Place, Problem, Request, Role, Step, Turn, digest, hex};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -127,8 +127,7 @@ impl Prompt {
 
 fn sha256(template: &Template) -> String {
     let partials = template.partials().iter().flat_map(|(name, text)| [name.as_bytes(), text.source.as_bytes()]);
-    let digest = digest([template.main().source.as_bytes()].into_iter().chain(partials));
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(digest([template.main().source.as_bytes()].into_iter().chain(partials)))
 }
 
 fn variables(template: &Template, manifest: &Manifest) -> Vec<Variable> {

@@ -9,7 +9,9 @@ mod definition;
 pub(crate) use definition::PROVIDER;
 
 use super::api::{Provider, ProviderError, Retry};
-use crate::domain::{Answer, Arm, FailureKind, Finish, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest};
+use crate::domain::{
+    Answer, Arm, FailureKind, Finish, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest, hex,
+};
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -161,7 +163,7 @@ impl Recorded {
             }
         }
         reader.problems.or(Recorded {
-            sha256: reader.digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(reader.digest.finalize()),
             names: reader.names,
             files: recordings,
             index: reader.index,

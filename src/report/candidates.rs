@@ -7,7 +7,7 @@ use super::numbers::{UNKNOWN, percent, points, usd};
 use super::output::Output;
 use super::text::{log_line, md_code, truncate};
 use super::{CallReport, Context, FORMATS, OutputDir, Redactor, ReportError, attestation, summary};
-use crate::domain::{CandidateLine, ResultsFile, Verdict};
+use crate::domain::{CandidateLine, ResultsFile, Verdict, hex};
 use crate::exit;
 use sha2::{Digest, Sha256};
 use std::fmt::Write as _;
@@ -91,7 +91,7 @@ fn copy(from: &Path, to: &Path, file: &str) -> Result<String, ReportError> {
     };
     copy().map_err(|cause| output.error(cause))?;
     output.publish()?;
-    Ok(digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(digest.finalize()))
 }
 
 /// summary.md: the verdict, the table, and the page of the chosen one.

@@ -5,7 +5,7 @@ use super::text::json_safe;
 use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{
     Answer, Arm, Case, CaseRow, CheckResult, Details, Failure, FailureKind, Outcome, OutcomeKind, PromptInfo,
-    ResultsFile, RunInfo, ScoredSample, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for,
+    ResultsFile, RunInfo, ScoredSample, Skip, Source, ToolCall, Usage, Verdict, WEIGHT, answers_for, hex,
 };
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -75,7 +75,7 @@ impl Reporter for Results {
     fn finish(self: Box<Self>, _: &Verdict) -> Result<(), ReportError> {
         let Results { output, sha256, rows, written, .. } = *self;
         output.publish()?;
-        let sha256 = sha256.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(sha256.finalize());
         // It is set once: a report finishes once.
         let _ = written.set(ResultsFile { file: FILE.to_owned(), sha256, rows });
         Ok(())

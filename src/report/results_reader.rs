@@ -3,7 +3,7 @@
 
 use super::results::{AnswerRecord, ErrorRecord, ResultRow};
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample, WEIGHT,
+    Answer, Arm, ArmRow, Case, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample, WEIGHT, hex,
 };
 use sha2::{Digest, Sha256};
 use std::borrow::Cow;
@@ -55,7 +55,7 @@ impl ResultsReader {
             line: 0,
             repeats,
             arms: if has_baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] },
-            sha256: hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+            sha256: hex(hash.finalize()),
             shown: shown.into(),
         })
     }

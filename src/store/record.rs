@@ -6,7 +6,7 @@
 
 use super::writer::json;
 use super::{Json, RunId, Store, StoreError, by_name, count, milliseconds, now};
-use crate::domain::{Answer, Arm};
+use crate::domain::{Answer, Arm, hex, unhex};
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::ser::Error as _;
@@ -200,22 +200,6 @@ fn lost(written: &Value, read: &Value) -> Option<String> {
 fn plain(error: &serde_json::Error) -> String {
     let message = error.to_string();
     message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned()
-}
-
-fn hex(bytes: &[u8; 32]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    let digits = text.as_bytes();
-    if digits.len() != 64 || !digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-    }
-    Some(bytes)
 }
 
 /// A run, as a list of runs names it.

@@ -2,7 +2,7 @@
 //! the store.
 
 use super::{BatchState, Key, OpenBatch};
-use crate::domain::{Answer, AnswerSink, BatchLedger, Event, Failure, FailureKind, JobResult};
+use crate::domain::{Answer, AnswerSink, BatchLedger, Event, Failure, FailureKind, JobResult, unhex};
 use crate::provider::gemini::{BatchStatus, Item, Output, Results};
 use crate::provider::{Provider, ProviderError, Retry};
 use crate::runner::{StopReason, settled};
@@ -263,15 +263,4 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
 /// A batch job, or one of its results, does not exist any more.
 fn lost(code: &str, message: &str) -> ProviderError {
     ProviderError::new(FailureKind::Transport, code, message, Retry::Backoff)
-}
-
-fn unhex(text: &str) -> Option<Key> {
-    let mut key = [0; 32];
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    for (byte, digits) in key.iter_mut().zip(text.as_bytes().chunks(2)) {
-        *byte = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(key)
 }

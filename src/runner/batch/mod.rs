@@ -350,7 +350,3 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
         Failure { kind: FailureKind::Transport, code: "batch_wait".to_owned(), message }
     }
 }
-
-fn hex(key: &Key) -> String {
-    key.iter().map(|byte| format!("{byte:02x}")).collect()
-}

@@ -1,7 +1,7 @@
 //! Submitting: requests become jobs of a size that the service takes, as far as the budget has room for them.
 
-use super::{BatchState, Key, OpenBatch, hex};
-use crate::domain::{AnswerSink, BatchLedger, Event, FailureKind, digest};
+use super::{BatchState, Key, OpenBatch};
+use crate::domain::{AnswerSink, BatchLedger, Event, FailureKind, digest, hex};
 use crate::provider::gemini::{Line, Lines, PIECE, jsonl_length};
 use crate::provider::{ProviderError, Retry};
 use crate::runner::StopReason;

@@ -1,6 +1,6 @@
 //! Which program a command is, and what identifies it.
 
-use crate::domain::Command;
+use crate::domain::{Command, hex};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
@@ -93,7 +93,7 @@ fn digest(command: &Command, root: &Path) -> io::Result<String> {
         add(name.as_bytes());
         add(value.as_bytes());
     }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(hash.finalize()))
 }
 
 /// The digest of a file of the project; nothing for anything else.

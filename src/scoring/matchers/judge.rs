@@ -3,7 +3,7 @@
 //! The reply must be the JSON object that was asked for and nothing else. Whatever else comes (a failure, a refusal, prose,
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
-use crate::domain::{Answer, ArgProblem, Case, JudgeUse, Question, ReplyForm, Score, Step, digest};
+use crate::domain::{Answer, ArgProblem, Case, JudgeUse, Question, ReplyForm, Score, Step, digest, hex};
 use crate::scoring::arguments::{Fields, Read, choice, count, needle, share, wrong};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -320,8 +320,7 @@ fn input_text(input: &MatchInput<'_>) -> String {
 
 /// A mark that the judged text can't hold: it would have to contain its own digest.
 fn nonce(pieces: &[&str]) -> String {
-    let digest = digest(pieces.iter().map(|piece| piece.as_bytes()));
-    digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&digest(pieces.iter().map(|piece| piece.as_bytes()))[..8])
 }
 
 /// Text from outside between marks, so that it can't pass for words of the judge's own prompt.
