@@ -3,12 +3,11 @@
 use super::gate_calibrate::calibrate;
 use super::options::{Gate as Command, Simulate, choice};
 use super::terminal::{print_json, print_line};
+use crate::commands::{Row, Rule, Scenario, Simulation};
 use crate::config::{Cases, DifferenceRules, Environment, VerdictRules};
 use crate::domain::{Problems, Sequential, Words as _};
 use crate::error::Error;
 use crate::exit;
-use crate::gate::simulate::{Row, Scenario, Simulation};
-use crate::stats::rule::Rule;
 use serde_json::{Value, json};
 
 pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Error> {

@@ -14,6 +14,8 @@ mod verify;
 
 pub use crate::eval::approvals::unreferenced;
 pub use crate::gate::aa_test::DecisionShares;
+pub use crate::gate::simulate::{Row, Scenario, Simulation};
+pub use crate::stats::rule::Rule;
 pub use batches::{CancelOutcome, CancelReport, cancel, waiting};
 pub use gate_calibrate::{GateCalibration, gate_calibrate};
 pub use golden::{LintRequest, lint, stats};
