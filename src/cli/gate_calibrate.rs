@@ -169,20 +169,7 @@ fn round(share: f64) -> f64 {
 }
 
 fn document(calibration: &GateCalibration) -> Value {
-    let GateCalibration {
-        run,
-        judged,
-        missing,
-        noise,
-        margins: (margin, tolerance),
-        equal,
-        lost,
-        by_repeats,
-        repeats,
-        cases,
-        requests,
-        cost_usd,
-    } = calibration;
+    let GateCalibration { run, noise, margins: (margin, tolerance), .. } = calibration;
     json!({
         "schema": "promptgate.gate_calibration/1",
         "prompt": run.baseline.as_ref().map(|prompt| json!({
@@ -192,8 +179,8 @@ fn document(calibration: &GateCalibration) -> Value {
         "simulated": run.simulated,
         "dataset_sha256": run.dataset_sha256,
         "cases": run.cases,
-        "judged": judged,
-        "missing": missing,
+        "judged": calibration.judged,
+        "missing": calibration.missing,
         "repeats": run.repeats,
         "margin": margin,
         "tolerance": tolerance,
@@ -209,15 +196,16 @@ fn document(calibration: &GateCalibration) -> Value {
         "critical_failed": noise.critical_failed,
         "critical_blocks": noise.critical_blocks,
         "varies": !calibration.is_still(),
-        "equal": equal,
-        "lost_the_margin": lost,
-        "by_repeats": by_repeats
+        "equal": calibration.equal,
+        "lost_the_margin": calibration.lost,
+        "by_repeats": calibration
+            .by_repeats
             .iter()
             .map(|(k, shares)| json!({"repeats": k, "decisions": shares}))
             .collect::<Vec<_>>(),
-        "enough_repeats": repeats,
-        "enough_cases": cases,
-        "requests": requests,
-        "cost_usd": cost_usd,
+        "enough_repeats": calibration.repeats,
+        "enough_cases": calibration.cases,
+        "requests": calibration.requests,
+        "cost_usd": calibration.cost_usd,
     })
 }

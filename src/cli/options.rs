@@ -64,38 +64,32 @@ fn exit_codes() -> String {
 }
 
 options! {
-    /// What a run that decides takes.
     EvalOptions: Prompts, Output, ConfigFile, Cases, Part, Service, Transport, Recordings, LimitSettings, Continuation,
         DifferenceRules, VerdictRules, Exceptions
 }
 
 options! {
-    /// What a run against itself takes.
     SelfComparisonOptions: ConfigFile, Cases, Service, Transport, LimitSettings, Continuation, DifferenceRules;
         prompt = "Prompt to compare with itself [default: `baseline` in promptgate.toml, else `candidate`]",
         quiet = "No progress, and no warnings"
 }
 
 options! {
-    /// What a simulation takes of the rules of a run.
     SimulateOptions: ; repeat, margin, tolerance, alpha, estimand, sequential
 }
 
 options! {
-    /// What a calibration of judges takes.
     JudgeOptions: ConfigFile, Cases, Service, LimitSettings;
         judge_calibration = "File to write; entries of other judges in it stay [default: judge-calibration.json]"
 }
 
 options! {
-    /// What a verdict is checked with, besides the arms.
     VerdictOptions: ConfigFile, DifferenceRules, VerdictRules;
         golden, model = "Model that eval was settings", max_age,
         policy_base = "Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull request, else that of the verdict]"
 }
 
 options! {
-    /// What a verdict is checked with.
     VerifyOptions: ConfigFile, DifferenceRules, VerdictRules;
         prompt = "Candidate (green) [default: `candidate` in promptgate.toml]",
         baseline = "Baseline that serves now [default: `baseline` in promptgate.toml]",
@@ -104,27 +98,22 @@ options! {
 }
 
 options! {
-    /// What the comparison of two runs takes.
     CompareOptions: ConfigFile; margin, tolerance, alpha, strict_model
 }
 
 options! {
-    /// The settings file alone.
     ConfigOptions: ConfigFile
 }
 
 options! {
-    /// What finds the newest run of a candidate.
     CandidateOptions: ConfigFile; prompt = "Candidate whose newest run is meant [default: `candidate` in promptgate.toml]"
 }
 
 options! {
-    /// What renders a request.
     RenderOptions: ConfigFile, Service; golden
 }
 
 options! {
-    /// What names a service with batch jobs.
     BatchOptions: ConfigFile; target = "Provider that holds them: gemini or sim [default: gemini]", base_url = "Base URL of the service"
 }
 
