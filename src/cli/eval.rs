@@ -155,7 +155,7 @@ impl CandidateObserver for RunPrinter {
 }
 
 fn console(context: &EvalContext<'_>, display: RunDisplay) -> Console {
-    Console::new(display.style(), context.redactor().clone()).apart(context.quarantine().clone())
+    Console::new(display.style(), context.redactor().clone()).with_quarantine(context.quarantine().clone())
 }
 
 fn print_unwritten(errors: &[ReportError]) {

@@ -36,7 +36,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
     }
     let store = runs::open(root)?;
     let (first, second) = (runs::run(&store, first)?, runs::run(&store, second)?);
-    let repeats = alike(&store, &first, &second)?;
+    let repeats = check_comparable(&store, &first, &second)?;
     let mut pairs = Pairs::new(repeats, &policy, OffsetDateTime::now_utc().date());
     store.side_by_side(first.run, second.run, &mut |case, other| pairs.add(case, &other))?;
     let Pairs { comparing, regressed, improved, shared, .. } = pairs;
@@ -92,10 +92,10 @@ fn model(run: &RunRecord) -> &str {
 }
 
 /// The repeats of two runs that differ in nothing that decides an outcome but the candidate and what answered.
-fn alike(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Error> {
+fn check_comparable(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Error> {
     let mut problems = Problems::default();
     for run in [first, second] {
-        match runs::remembered(store, run) {
+        match runs::complete_repeats(store, run) {
             Ok(_) => {}
             Err(Error::Invalid(found)) => problems.append(found),
             Err(error) => return Err(error),
@@ -112,7 +112,7 @@ fn alike(store: &Store, first: &RunRecord, second: &RunRecord) -> Result<u32, Er
     }
     problems.or(())?;
     let (Some(one), Some(two)) = (&first.facts, &second.facts) else {
-        // `remembered` has refused such runs.
+        // `complete_repeats` has refused such runs.
         return Err(Problem::new("the runs are not remembered").into());
     };
     let mut problems = Problems::default();
@@ -256,12 +256,12 @@ impl Pairs {
             candidate: arm(other),
         };
         if self.quarantine.of(&row.case).is_none() {
-            self.note_move(row.case.id.as_str(), critical, &planned, other);
+            self.note_change(row.case.id.as_str(), critical, &planned, other);
         }
         self.comparing.add(&row);
     }
 
-    fn note_move(&mut self, id: &str, critical: bool, first: &[StoredAnswer], second: &[StoredAnswer]) {
+    fn note_change(&mut self, id: &str, critical: bool, first: &[StoredAnswer], second: &[StoredAnswer]) {
         let (Some(baseline), Some(candidate)) = (self.passes(first), self.passes(second)) else {
             return;
         };

@@ -41,7 +41,7 @@ pub fn flaky(
         },
     };
     let run = run(&store, number)?;
-    let repeats = remembered(&store, &run)?;
+    let repeats = complete_repeats(&store, &run)?;
     // Recorded answers are read anew by each run, so over runs one answer would count as several.
     let over_runs = !run.target.starts_with("recorded");
     let mut flaky = store.flaky(number, over_runs, most)?;
@@ -72,7 +72,7 @@ pub(super) fn run(store: &Store, number: i64) -> Result<RunRecord, Error> {
 }
 
 /// The repeats of a run whose outcomes are all in the store.
-pub(super) fn remembered(store: &Store, record: &RunRecord) -> Result<u32, Error> {
+pub(super) fn complete_repeats(store: &Store, record: &RunRecord) -> Result<u32, Error> {
     let RunRecord { run, facts, concluded, .. } = record;
     let problem = match (facts, concluded) {
         (None, _) => Problem::new(format!("run {run} was made by an older promptgate, which did not note outcomes"))

@@ -44,8 +44,8 @@ impl Console {
     }
 
     #[must_use]
-    pub fn apart(mut self, quarantine: Quarantine) -> Console {
-        self.highlights.apart(quarantine);
+    pub fn with_quarantine(mut self, quarantine: Quarantine) -> Console {
+        self.highlights.set_quarantine(quarantine);
         self
     }
 

@@ -149,7 +149,7 @@ impl Reporter for Diff {
     }
 
     fn case(&mut self, row: &CaseRow) -> Result<(), ReportError> {
-        self.take(row).map_err(|cause| self.output.error(cause))
+        self.add(row).map_err(|cause| self.output.error(cause))
     }
 
     fn finish(self: Box<Self>, verdict: &Verdict) -> Result<(), ReportError> {
@@ -160,7 +160,7 @@ impl Reporter for Diff {
 }
 
 impl Diff {
-    fn take(&mut self, row: &CaseRow) -> io::Result<()> {
+    fn add(&mut self, row: &CaseRow) -> io::Result<()> {
         let Some(section) = Section::of(row) else { return Ok(()) };
         let quarantined = self.quarantine.of(&row.case);
         let section = quarantined.map_or(section, |_| Section::Quarantined);

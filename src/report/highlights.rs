@@ -125,7 +125,7 @@ impl Highlights {
         Highlights { redactor, ..Highlights::default() }
     }
 
-    pub(super) fn apart(&mut self, quarantine: Quarantine) {
+    pub(super) fn set_quarantine(&mut self, quarantine: Quarantine) {
         self.quarantine = quarantine;
     }
 

@@ -241,8 +241,8 @@ pub fn compared(comparison: &RunComparison) -> String {
         let _ = writeln!(text, "DOUBT: {}", name_of(doubt, MESSAGE));
     }
     text.push('\n');
-    text.push_str(&moved("regressed", paired.regressed, regressed));
-    text.push_str(&moved("improved", paired.improved, improved));
+    text.push_str(&changed_cases("regressed", paired.regressed, regressed));
+    text.push_str(&changed_cases("improved", paired.improved, improved));
     text.push_str(&pairs(&comparison_lines(paired, baseline_rate.as_ref(), candidate_rate.as_ref(), found.as_ref())));
     let _ = write!(text, "\n\n{}", decision.as_str());
     for line in reason_lines(reasons, needed.as_ref(), counts) {
@@ -255,7 +255,7 @@ pub fn compared(comparison: &RunComparison) -> String {
     text
 }
 
-fn moved(title: &str, all: u64, cases: &[CaseChange]) -> String {
+fn changed_cases(title: &str, all: u64, cases: &[CaseChange]) -> String {
     if all == 0 {
         return String::new();
     }

@@ -46,7 +46,7 @@ struct Summary {
 
 impl Reporter for Summary {
     fn begin(&mut self, run: &RunInfo) -> Result<(), ReportError> {
-        self.highlights.apart(Quarantine::of_run(&run.policy, &run.started_at));
+        self.highlights.set_quarantine(Quarantine::of_run(&run.policy, &run.started_at));
         Ok(())
     }
 
