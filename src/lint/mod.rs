@@ -10,7 +10,7 @@
 //!
 //! A stage of its own, not a part of `load`: it judges data that load well, and nothing that runs needs it. It sees one
 //! case at a time and keeps about 700 bytes of each (see `likeness`), at most [`MAX_CASES`] of them. What it must know of
-//! matchers goes through [`Matchers`], which `eval` fills from `score`.
+//! matchers goes through [`Matchers`], which `eval` fills from `scoring`.
 
 mod checks;
 mod claims;

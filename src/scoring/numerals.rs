@@ -12,7 +12,6 @@
 //! letter or `_` (`H2O`, `v2.5`), and more than one point (`1.2.3`, a version or a date). Number words, fractions and
 //! decimal commas are not read.
 
-/// A number in a text.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Numeral<'a> {
     /// As it stands there, without its sign.

@@ -19,7 +19,6 @@ impl ProjectFiles {
     /// The largest file that is read, in bytes.
     pub const MAX_BYTES: u64 = 1 << 20;
 
-    /// The files under `root`.
     pub(super) fn new(root: &Path) -> ProjectFiles {
         ProjectFiles { root: root.to_owned(), read: Cache::new(64) }
     }

@@ -58,7 +58,6 @@ struct Redaction {
     with: String,
 }
 
-/// A text after its redactions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RedactedText {
     pub(super) text: String,
@@ -88,14 +87,15 @@ impl Redactions {
         let mut redactions = Redactions { list: own, trims: false };
         for (at, (name, with, pattern)) in KINDS.into_iter().enumerate() {
             if kinds.contains(&at) {
-                redactions.list.push(Redaction { regex: compiled_pattern(pattern)?, with: with.to_owned() });
+                redactions
+                    .list
+                    .push(Redaction { regex: compiled_pattern(pattern).or_else(wrong)?, with: with.to_owned() });
                 redactions.trims |= name == "whitespace";
             }
         }
         Ok(redactions)
     }
 
-    /// The text with everything replaced that is to be.
     pub(super) fn apply(&self, text: &str) -> RedactedText {
         let text = if self.trims { text.trim() } else { text };
         let mut out = String::with_capacity(text.len());
@@ -139,7 +139,6 @@ impl Redaction {
     }
 }
 
-/// The number of a kind.
 fn kind(name: &str) -> Read<usize> {
     let names = || KINDS.iter().map(|(name, ..)| *name);
     if let Some(at) = names().position(|known| known == name) {
@@ -153,7 +152,7 @@ fn kind(name: &str) -> Read<usize> {
 fn redaction(written: &Value) -> Read<Redaction> {
     let mut fields = Fields::of(written, &["pattern", "with"], "a map {pattern, with}")?;
     let regex = fields.required("pattern", "a regular expression", |value| {
-        let regex = compiled_pattern(text(value)?)?;
+        let regex = compiled_pattern(text(value)?).or_else(wrong)?;
         if regex.is_match("") {
             return wrong(
                 ArgProblem::new("the pattern matches where there is nothing")

@@ -30,7 +30,6 @@ pub(super) const CODE_BLOCK: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-/// How many blocks a check judges.
 const MAX_CHECKED: usize = 1_000;
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! `command`: a command of the user's own says pass. How it is run stands in `score/command/`.
+//! `command`: a command of the user's own says pass. How it is run stands in `scoring/command/`.
 
 use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, inside, not_a, text, wrong};
@@ -38,7 +38,6 @@ struct Own {
     args: Value,
 }
 
-/// The name of a command and what the check gives it.
 struct Arguments<'a> {
     name: &'a str,
     args: Value,

@@ -100,17 +100,7 @@ fn delimiter(value: &Value) -> Read<u8> {
 
 impl Matcher for Csv {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let answer = &input.answer.text;
-        let block = if self.fenced {
-            match one_marked(answer, &["csv", "tsv"]) {
-                Ok(block) => block,
-                Err(reason) => return Ok(Score::binary(false, reason)),
-            }
-        } else {
-            None
-        };
-        let text = block.as_deref().unwrap_or(answer);
-        Ok(match self.read(text) {
+        Ok(match self.read(&input.answer.text) {
             Ok(reason) => Score::binary(true, reason),
             Err(reason) => Score::binary(false, reason),
         })
@@ -119,7 +109,9 @@ impl Matcher for Csv {
 
 impl Csv {
     /// What is right, or what is wrong.
-    fn read(&self, text: &str) -> Result<String, String> {
+    fn read(&self, answer: &str) -> Result<String, String> {
+        let block = if self.fenced { one_marked(answer, &["csv", "tsv"])? } else { None };
+        let text = block.as_deref().unwrap_or(answer);
         // Quotes come in pairs, also doubled ones; the reader would take the rest of the text for a cell.
         if text.matches('"').count() % 2 == 1 {
             return Err("has a quote that is never closed".to_owned());

@@ -1,4 +1,5 @@
-//! `finish_reason`: the model stopped for one of these reasons. Also sees answers that are not usable; see `ending.rs`.
+//! `finish_reason`: the model stopped for one of these reasons. Also sees unusable answers; see `CompleteOnly` in
+//! `definition.rs`.
 
 use crate::domain::{ArgProblem, Finish, Score};
 use crate::scoring::arguments::{Read, choice, list};

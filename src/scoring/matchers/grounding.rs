@@ -113,7 +113,6 @@ fn address(text: &str) -> Option<Url> {
     Some(url)
 }
 
-/// One source that the answer cites.
 struct Source<'a> {
     /// As the service wrote it: the address, or what a source without one is called.
     name: &'a str,
@@ -161,7 +160,6 @@ impl Grounding {
         all.filter(|source| known.insert(source.url.as_ref().map_or(source.name, Url::as_str).to_owned())).collect()
     }
 
-    /// What is missing.
     fn missing(&self, sources: &[Source<'_>]) -> Option<String> {
         let count = sources.len() as u64;
         if count == 0 {

@@ -116,7 +116,6 @@ fn holds_something(value: &Value) -> bool {
     }
 }
 
-/// What `unordered` says.
 enum OrderOption {
     None,
     All,

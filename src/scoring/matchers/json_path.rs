@@ -45,7 +45,6 @@ const MAX_BRACKETS: usize = 50;
 /// How many steps an evaluation may take at most, by a bound that holds for every path.
 const MAX_STEPS: u64 = 1_000_000_000;
 
-/// How many values a check judges.
 const MAX_CHECKED: usize = 1_000;
 
 /// Keys of the arguments that [`Selection::read`] reads.
@@ -61,7 +60,6 @@ pub(super) struct Selection {
     count: Option<Bounds>,
 }
 
-/// A path that was read.
 #[derive(Debug)]
 pub(super) struct PathText {
     written: String,
@@ -95,7 +93,6 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
 }
 
 impl Selection {
-    /// Reads [`KEYS`].
     pub(super) fn read(fields: &mut Fields<'_>, ctx: &Compile<'_>) -> Option<Selection> {
         let whiches = [("all", Which::All), ("any", Which::Any), ("first", Which::First)];
         let path = fields.required("path", "a JSONPath like $.items[*].name", PathText::read);
@@ -230,7 +227,6 @@ impl ValueScores {
 }
 
 impl PathText {
-    /// Reads a path.
     pub(super) fn read(value: &Value) -> Read<PathText> {
         let written = text(value)?;
         if written.len() > MAX_PATH {

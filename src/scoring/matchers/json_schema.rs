@@ -1,7 +1,7 @@
 //! `json_schema`: the answer is JSON that a schema accepts.
 
 use super::json::find_json;
-use super::regex::syntax_problem;
+use super::regex::compiled_pattern;
 use crate::domain::{ArgProblem, JsonSays, Score, Step};
 use crate::scoring::arguments::{Read, inside, not_a, text, wrong};
 use crate::scoring::cache::Cache;
@@ -44,7 +44,6 @@ const SHOWN: usize = 160;
 /// How many violations are compared for the one that the reason names.
 const COMPARED: usize = 100;
 
-/// A compiled schema.
 #[derive(Debug)]
 pub(super) struct JsonSchema {
     validator: Arc<Validator>,
@@ -94,7 +93,6 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     Ok(Box::new(schema(args, ctx)?))
 }
 
-/// The schema of arguments.
 pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
     let mut schema = Cow::Borrowed(args);
     if file(args).is_some() {
@@ -109,7 +107,6 @@ pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
 /// The schemas that were compiled. The same one stands on many cases, and compiling costs far more than a validation.
 static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
 
-/// The compiled schema.
 fn validator(schema: &Value) -> Read<Arc<Validator>> {
     let map = match schema {
         Value::Object(map) => map,
@@ -161,7 +158,7 @@ fn problem(schema: &Value, error: &ValidationError<'_>) -> ArgProblem {
                 .expected("a format of JSON schema, like date, date-time, email, uri or uuid")
         }
         (_, Value::String(pattern)) if matches!(error.kind(), ValidationErrorKind::Format { .. }) => {
-            syntax_problem(pattern).unwrap_or_else(|| invalid(error))
+            compiled_pattern(pattern).err().unwrap_or_else(|| invalid(error))
         }
         (Some("type"), _) => invalid(error).expected(format!("one or a list of {}", TYPES.join(", "))),
         (_, _) => invalid(error),

@@ -403,7 +403,6 @@ fn mean_score(votes: &[Vote], min: f64) -> Score {
     Score::new(mean, pass, format!("the judge's mean is {mean:.2}, {is} {min}; {}", shown_reason(vote)))
 }
 
-/// What a judge gave as its reason.
 fn shown_reason(vote: Option<&Vote>) -> String {
     match vote.map(|vote| vote.reason.trim()).filter(|reason| !reason.is_empty()) {
         Some(reason) => format!("the judge: {}", bounded(reason, 300)),

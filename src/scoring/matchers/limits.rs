@@ -111,7 +111,6 @@ impl Matcher for Latency {
     }
 }
 
-/// One count of a usage.
 type Count = fn(&Usage) -> u64;
 
 /// A kind of tokens, and how many there may be.

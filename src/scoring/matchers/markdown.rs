@@ -126,7 +126,6 @@ fn table(value: &Value) -> Read<TableShape> {
     fields.finish(Some(TableShape { columns, rows }))
 }
 
-/// What stands in a text.
 #[derive(Debug, Default)]
 struct Elements {
     kinds: Vec<Kind>,

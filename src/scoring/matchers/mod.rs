@@ -1,7 +1,6 @@
 //! The matchers, one file each (close relatives share one), and their table.
 
 mod bleu;
-
 mod chrf;
 mod code_block;
 mod combinators;

@@ -46,7 +46,6 @@ struct Number {
     which: Which,
 }
 
-/// What the number must be.
 #[derive(Debug)]
 enum Target {
     Near {

@@ -1,5 +1,5 @@
-//! `refusal`: the model, or the service for it, declined to answer. Also sees answers that are not usable; see
-//! `ending.rs`.
+//! `refusal`: the model, or the service for it, declined to answer. Also sees unusable answers; see `CompleteOnly`
+//! in `definition.rs`.
 //!
 //! An answer is a refusal when the service blocked the prompt, when it stopped the answer for what it says, or when the
 //! answer begins with a phrase of refusal. The phrases are English. An empty answer and one that is cut off are none.
@@ -160,7 +160,6 @@ fn phrase(text: &str, more: &[String]) -> Option<String> {
     None
 }
 
-/// Why the service withheld an answer.
 fn withheld(answer: &Answer) -> Option<String> {
     if let Some(reason) = &answer.block_reason {
         return Some(format!("the prompt was blocked ({})", quote(reason)));

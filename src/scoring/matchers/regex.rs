@@ -52,12 +52,7 @@ struct Pattern {
 enum Condition {
     One,
     Count(Bounds),
-    /// What the group captured passes the check.
-    Captured {
-        group: usize,
-        shown: String,
-        check: PartCheck,
-    },
+    Captured { group: usize, shown: String, check: PartCheck },
 }
 
 fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
@@ -77,7 +72,6 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     Ok(Box::new(Pattern { regex, wanted }))
 }
 
-/// Reads `capture` and `is`.
 fn capture_condition(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Condition> {
     if fields.has("count") {
         fields.refuse(
@@ -145,7 +139,7 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Reg
     if pattern.is_empty() {
         return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
     }
-    let regex = compiled_pattern(pattern)?;
+    let regex = compiled_pattern(pattern).or_else(wrong)?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
     if once_is_enough && !captures && matches_every_text(pattern, &regex) {
         return wrong(
@@ -161,28 +155,13 @@ fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Reg
 /// shared, not cloned: every clone of a regex allocates working memory of its own for its first search.
 static COMPILED: Cache<Arc<Regex>> = Cache::new(256);
 
-/// The compiled pattern.
-fn compiled(pattern: &str) -> Result<Arc<Regex>, ::regex::Error> {
-    COMPILED.get_or_try(pattern, || {
-        let regex = RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build()?;
-        Ok(Arc::new(regex))
-    })
-}
-
-/// The compiled pattern, or what is wrong with it.
-pub(in crate::scoring) fn compiled_pattern(pattern: &str) -> Read<Arc<Regex>> {
-    compiled(pattern).or_else(|error| wrong(problem(pattern, &error)))
-}
-
-/// A regular expression for a search by other matchers.
-#[cfg(feature = "cel")]
-pub(super) fn linear_regex(pattern: &str) -> Result<Arc<Regex>, ArgProblem> {
-    compiled(pattern).map_err(|error| problem(pattern, &error))
-}
-
-/// What is wrong with the syntax of a pattern; also for patterns inside other arguments.
-pub(super) fn syntax_problem(pattern: &str) -> Option<ArgProblem> {
-    compiled(pattern).err().map(|error| problem(pattern, &error))
+/// The compiled pattern, which searches in linear time.
+///
+/// # Errors
+/// What is wrong with its syntax, or that it is too large.
+pub(in crate::scoring) fn compiled_pattern(pattern: &str) -> Result<Arc<Regex>, ArgProblem> {
+    let build = || RegexBuilder::new(pattern).size_limit(SIZE_LIMIT).build().map(Arc::new);
+    COMPILED.get_or_try(pattern, build).map_err(|error| problem(pattern, &error))
 }
 
 /// Whether the pattern can't miss. Such a pattern matches the empty text, and also a text with every character of the

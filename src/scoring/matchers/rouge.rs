@@ -49,7 +49,6 @@ enum Metric {
 const METRICS: [(&str, Metric); 3] =
     [("rouge1", Metric::Runs(1)), ("rouge2", Metric::Runs(2)), ("rougeL", Metric::Subsequence)];
 
-/// What counts as a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Words {
     Ascii,

@@ -89,7 +89,6 @@ impl Metric {
     }
 }
 
-/// 1 - edits / length of the longer text.
 pub(super) fn levenshtein(a: &[char], b: &[char]) -> f64 {
     let longest = a.len().max(b.len());
     if longest == 0 {

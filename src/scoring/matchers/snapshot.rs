@@ -197,7 +197,6 @@ pub struct Approval<'a> {
     args: &'a Value,
 }
 
-/// The first such check of a case, if it has one.
 pub fn approval(checks: &[CheckSpec]) -> Option<Approval<'_>> {
     let (check, spec) = checks.iter().enumerate().find(|(_, spec)| spec.matcher == SNAPSHOT.name)?;
     let approved = spec.args.get(APPROVED).and_then(Value::as_str);

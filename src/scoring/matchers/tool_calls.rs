@@ -81,7 +81,6 @@ struct ToolCalls {
     min_f1: Option<f64>,
 }
 
-/// A call that is expected.
 #[derive(Debug)]
 struct ExpectedCall {
     name: String,

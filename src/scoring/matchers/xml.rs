@@ -49,7 +49,6 @@ const MAX_NODES: u32 = 200_000;
 /// all elements around it.
 const MAX_NAMESPACES: usize = 1_000;
 
-/// How many elements a check judges.
 const MAX_CHECKED: usize = 1_000;
 
 /// How many names a path may have.

@@ -8,7 +8,7 @@ use crate::scoring::command::{AnswerView, CaseView};
 use crate::scoring::definition::Compile;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::matchers::json::find_json;
-use crate::scoring::matchers::regex::linear_regex;
+use crate::scoring::matchers::regex::compiled_pattern;
 use crate::scoring::quote::{bounded, quote};
 use cel::common::ast::{EntryExpr, Expr, IdedExpr, SourceInfo};
 use cel::common::types::{self, CelBool, CelString};
@@ -63,7 +63,6 @@ struct Cel {
     min: Option<f64>,
 }
 
-/// An expression that may be evaluated.
 #[derive(Debug)]
 struct Program {
     root: IdedExpr,
@@ -188,7 +187,7 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
     let (Some(this), Some(pattern)) = (text(0), text(1)) else {
         return Err(ExecutionError::MissingArgumentOrTarget);
     };
-    match linear_regex(pattern.inner()) {
+    match compiled_pattern(pattern.inner()) {
         Ok(regex) => Ok(CowVal::owned(CelBool::from(regex.is_match(this.inner())))),
         Err(problem) => Err(ExecutionError::function_error("matches", problem)),
     }
@@ -242,7 +241,6 @@ fn entry_parts(entry: &mut EntryExpr) -> Vec<&mut IdedExpr> {
     }
 }
 
-/// Finds names that mean nothing.
 struct Names<'a> {
     source: &'a SourceInfo,
     uses: BTreeSet<&'static str>,
