@@ -3,7 +3,7 @@
 //! Everything is kept as integer sums and histograms: their size does not grow with the number of cases, and their order
 //! does not matter. Only the planned repeats are looked at, and only cases of which none was left out as identical.
 
-use super::latency::bucket;
+use super::latency::{Latencies, bucket};
 use crate::domain::{
     Answer, ArmRow, GuardRates, GuardSums, LatencySums, Outcome, PairSums, ScoredSample, Skip, Source,
 };
@@ -11,19 +11,14 @@ use std::collections::BTreeMap;
 
 /// Billionths of a US dollar in a dollar.
 const NANO: f64 = 1e9;
-/// One answer in so many takes longer than the 95th percentile.
-const BEYOND: u64 = 20;
 
 #[derive(Debug, Default)]
 pub(super) struct Guards {
     sums: GuardSums,
     /// Where latencies matter: with the allowed share, and without.
     latency: Option<(Warm, Warm)>,
-    p95: (Warmth, Warmth),
+    warm: (Latencies, Latencies),
 }
-
-/// Latencies of one arm by bucket.
-type Warmth = BTreeMap<u64, u64>;
 
 impl Guards {
     /// Latencies, too, of which the candidate's may be longer by this share.
@@ -60,11 +55,8 @@ impl Guards {
             }
             latency.cases += 1;
             let (baseline, candidate) = (milliseconds(baseline), milliseconds(candidate));
-            for (arm, all) in [(&baseline, &mut self.p95.0), (&candidate, &mut self.p95.1)] {
-                for value in arm {
-                    *all.entry(bucket(*value)).or_default() += 1;
-                }
-            }
+            baseline.iter().for_each(|value| self.warm.0.add(*value));
+            candidate.iter().for_each(|value| self.warm.1.add(*value));
             allowed.add(&baseline, &candidate);
             any.add(&baseline, &candidate);
         }
@@ -75,7 +67,7 @@ impl Guards {
             let LatencySums { cases, cold: _, p95, beyond, beyond_any } = &mut self.sums.latency;
             *beyond = allowed.beyond(*cases);
             *beyond_any = any.beyond(*cases);
-            *p95 = (percentile(&self.p95.0), percentile(&self.p95.1));
+            *p95 = (self.warm.0.percentile(95), self.warm.1.percentile(95));
         }
         self.sums
     }
@@ -169,13 +161,12 @@ struct Warm {
     factor: f64,
     /// By difference and threshold: cases that begin to have it there, less those that cease to.
     marks: BTreeMap<i64, BTreeMap<u64, i64>>,
-    /// All answers by bucket.
-    all: Warmth,
+    all: Latencies,
 }
 
 impl Warm {
     fn new(allowed: f64) -> Warm {
-        Warm { factor: 1.0 + allowed, marks: BTreeMap::new(), all: BTreeMap::new() }
+        Warm { factor: 1.0 + allowed, marks: BTreeMap::new(), all: Latencies::default() }
     }
 
     fn add(&mut self, baseline: &[u64], candidate: &[u64]) {
@@ -184,11 +175,11 @@ impl Warm {
         for value in baseline {
             let longer = bucket((*value as f64 * self.factor).ceil() as u64);
             *leaving.entry(longer).or_default() -= 1;
-            *self.all.entry(longer).or_default() += 1;
+            self.all.add(longer);
         }
         for value in candidate {
             *leaving.entry(bucket(*value)).or_default() += 1;
-            *self.all.entry(bucket(*value)).or_default() += 1;
+            self.all.add(*value);
         }
         let mut difference = 0i64;
         for (threshold, change) in leaving {
@@ -207,7 +198,7 @@ impl Warm {
 
     /// Cases by difference at the 95th percentile of all answers.
     fn beyond(&self, cases: u64) -> BTreeMap<i64, u64> {
-        let threshold = percentile(&self.all);
+        let threshold = self.all.percentile(95);
         let mut histogram: BTreeMap<i64, u64> = self
             .marks
             .iter()
@@ -223,18 +214,6 @@ impl Warm {
         }
         histogram
     }
-}
-
-/// The smallest value that at most one answer in [`BEYOND`] exceeds; 0 without any.
-fn percentile(all: &Warmth) -> u64 {
-    let answers: u64 = all.values().sum();
-    let mut beyond = answers;
-    all.iter()
-        .find_map(|(edge, here)| {
-            beyond -= here;
-            (beyond * BEYOND <= answers).then_some(*edge)
-        })
-        .unwrap_or(0)
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ impl Latencies {
     }
 
     /// The nearest-rank percentile: the smallest latency that at least `percent` of 100 answers do not exceed.
-    fn percentile(&self, percent: u64) -> u64 {
+    pub(super) fn percentile(&self, percent: u64) -> u64 {
         let rank = (self.answers * percent).div_ceil(100);
         let mut seen = 0;
         self.buckets

@@ -7,7 +7,7 @@ use super::repeats::Repeats;
 use crate::domain::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
 
 /// Units of all cases so far. Memory: about 40 bytes a kind of difference, and 100 bytes a cluster.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct UnitSums {
     design: Design,
     pairs: Pairs,
@@ -77,14 +77,7 @@ impl Pairs {
 
 impl UnitSums {
     pub(super) fn new(design: Design) -> UnitSums {
-        UnitSums {
-            design,
-            pairs: Pairs::default(),
-            passes_missing_against: UnitSet::default(),
-            passes_missing_for: UnitSet::default(),
-            common: 0,
-            clustered: false,
-        }
+        UnitSums { design, ..UnitSums::default() }
     }
 
     pub(super) fn pair(&mut self, case: &Case, baseline: &Repeats, candidate: &Repeats) {

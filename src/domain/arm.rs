@@ -23,3 +23,12 @@ pub struct Arms<T> {
     pub baseline: T,
     pub candidate: T,
 }
+
+impl<T> Arms<T> {
+    pub fn of(&self, arm: Arm) -> &T {
+        match arm {
+            Arm::Baseline => &self.baseline,
+            Arm::Candidate => &self.candidate,
+        }
+    }
+}

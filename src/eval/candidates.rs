@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::exit;
 use crate::report::{self, OutputDir, Redactor, ReportError};
 use crate::store::Store;
-use std::cmp::Ordering;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,16 +61,16 @@ pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
 pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
     let candidates = u32::try_from(each.len()).unwrap_or(u32::MAX);
     let mut prepared = Vec::with_capacity(each.len());
-    let mut reported: Vec<Problem> = Vec::new();
     let mut problems = Problems::default();
     let mut other = None;
     for settings in each {
         match prepare(settings, RunKind::Gate { candidates }) {
             Ok(one) => prepared.push(one),
             Err(Error::Invalid(found)) => {
-                for problem in found.iter().filter(|problem| !reported.contains(problem)).cloned().collect::<Vec<_>>() {
-                    reported.push(problem.clone());
-                    problems.push(problem);
+                for problem in found.iter() {
+                    if !problems.iter().any(|known| known == problem) {
+                        problems.push(problem.clone());
+                    }
                 }
             }
             Err(error) => {
@@ -210,20 +209,11 @@ fn best(verdicts: &[&Verdict]) -> Option<usize> {
         Decision::Inconclusive => 1,
         Decision::Block => 0,
     };
-    let mut best: Option<usize> = None;
-    for (number, verdict) in verdicts.iter().enumerate() {
-        let better = match best.map(|best| verdicts[best]) {
-            None => true,
-            Some(other) => {
-                rank(verdict).cmp(&rank(other)).then(observed_gain(verdict).total_cmp(&observed_gain(other)))
-                    == Ordering::Greater
-            }
-        };
-        if better {
-            best = Some(number);
-        }
-    }
-    best
+    // Of equals `max_by` takes the last.
+    (0..verdicts.len()).rev().max_by(|one, other| {
+        let (one, other) = (verdicts[*one], verdicts[*other]);
+        rank(one).cmp(&rank(other)).then(observed_gain(one).total_cmp(&observed_gain(other)))
+    })
 }
 
 /// How good it looks: the observed difference, without a baseline the pass rate. The same requests are no difference.

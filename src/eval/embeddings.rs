@@ -1,6 +1,7 @@
 //! Models that make vectors of texts. What checks want to compare by meaning is asked for like a judge's replies: through the
 //! run stage, under its limits and the run's budget, many texts a request, and each vector is stored by itself.
 
+use super::judges::open_each;
 use super::target::{limits_of, run_service};
 use crate::config::{EmbeddingSettings, Settings};
 use crate::domain::{
@@ -51,17 +52,8 @@ impl Embedders {
         settings: &Settings,
         run: Option<&Target>,
     ) -> Result<Embedders, Problems> {
-        let mut by_name = BTreeMap::new();
-        let mut problems = Problems::default();
-        for name in names {
-            match EmbeddingModel::open(name, settings, run) {
-                Ok(model) => {
-                    by_name.insert(name.clone(), model);
-                }
-                Err(found) => problems.push(found),
-            }
-        }
-        problems.or(Embedders { by_name })
+        let by_name = open_each(names, |name| EmbeddingModel::open(name, settings, run))?;
+        Ok(Embedders { by_name })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -20,41 +20,26 @@ const BATCH_ANSWERS: usize = 8_192;
 /// # Errors
 /// The store can't be written.
 pub(crate) fn describe(context: &EvalContext<'_>, store: &Store, run: &OpenRun) -> Result<(), StoreError> {
-    let RunInfo {
-        candidate,
-        baseline,
-        target: _,
-        simulated,
-        dataset_sha256,
-        cases,
-        total,
-        repeats,
-        gated,
-        policy,
-        key,
-        started_at: _,
-        ..
-    } = &context.info;
-    let judges = context.judges_digest();
+    let info = &context.info;
     let facts = RunFacts {
-        candidate: tested_prompt(candidate),
-        baseline: baseline.as_ref().map(tested_prompt),
-        simulated: *simulated,
-        dataset_sha256: dataset_sha256.clone(),
-        judges_sha256: hex(&judges),
-        policy_sha256: gate::policy_digest(policy),
-        key: key.clone(),
+        candidate: tested_prompt(&info.candidate),
+        baseline: info.baseline.as_ref().map(tested_prompt),
+        simulated: info.simulated,
+        dataset_sha256: info.dataset_sha256.clone(),
+        judges_sha256: hex(&context.judges_digest()),
+        policy_sha256: gate::policy_digest(&info.policy),
+        key: info.key.clone(),
         selection: context.selection.describe(),
         shard: context.selection.shard.is_some_and(|shard| shard.is_partial()),
-        cases: *cases,
-        total: *total,
-        repeats: *repeats,
-        gated: *gated,
+        cases: info.cases,
+        total: info.total,
+        repeats: info.repeats,
+        gated: info.gated,
         identical: context.survey.identical,
         ci: context.settings.gate.attempts.ci.clone(),
     };
     let subject = |prompt: &PromptInfo| context.subject(prompt);
-    store.describe(run.id, &facts, subject(candidate), baseline.as_ref().map(subject))
+    store.describe(run.id, &facts, subject(&info.candidate), info.baseline.as_ref().map(subject))
 }
 
 fn tested_prompt(prompt: &PromptInfo) -> TestedPrompt {

@@ -95,17 +95,8 @@ impl Judges {
         library: &Library,
         run_target: Option<&Target>,
     ) -> Result<Judges, Problems> {
-        let mut by_name = BTreeMap::new();
-        let mut problems = Problems::default();
-        for name in names {
-            match Judge::open(name, settings, library, run_target) {
-                Ok(judge) => {
-                    by_name.insert(name.clone(), judge);
-                }
-                Err(found) => problems.append(found),
-            }
-        }
-        problems.or(Judges { by_name })
+        let by_name = open_each(names, |name| Judge::open(name, settings, library, run_target))?;
+        Ok(Judges { by_name })
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -271,6 +262,22 @@ impl Judge {
         request.output_schema = Some(schema(question.verdict));
         Ok(request)
     }
+}
+
+/// Opens the models of these names, or returns all mistakes.
+pub(super) fn open_each<T, E: Into<Problems>>(
+    names: &BTreeSet<String>,
+    open: impl Fn(&str) -> Result<T, E>,
+) -> Result<BTreeMap<String, T>, Problems> {
+    let mut by_name = BTreeMap::new();
+    let mut problems = Problems::default();
+    for name in names {
+        match open(name) {
+            Ok(model) => drop(by_name.insert(name.clone(), model)),
+            Err(found) => problems.append(found.into()),
+        }
+    }
+    problems.or(by_name)
 }
 
 /// The object that a judge has to reply with.

@@ -116,13 +116,12 @@ fn settings_at(
 
 fn unreadable(what: &str, problems: &Problems) -> PolicyChange {
     let first = problems.iter().next().map(|problem| problem.message.as_str());
-    PolicyChange {
-        kind: "unreadable".to_owned(),
-        what: what.to_owned(),
-        before: Some(clip(first.unwrap_or("it can't be read"))),
-        after: None,
-        weaker: true,
-    }
+    PolicyChange { before: Some(clip(first.unwrap_or("it can't be read"))), ..weaker("unreadable", what) }
+}
+
+/// A change that asks for less.
+fn weaker(kind: &str, what: impl Into<String>) -> PolicyChange {
+    PolicyChange { kind: kind.to_owned(), what: what.into(), before: None, after: None, weaker: true }
 }
 
 fn cases(
@@ -157,11 +156,10 @@ fn cases(
     let mut differences = Vec::new();
     let mut tell = |difference: crate::lint::Difference| {
         differences.push(PolicyChange {
-            kind: difference.code.to_owned(),
-            what: clip(difference.case.as_str()),
             before: difference.before.as_deref().map(clip),
             after: difference.after.as_deref().map(clip),
             weaker: difference.weaker,
+            ..weaker(difference.code, clip(difference.case.as_str()))
         });
     };
     let mut cases_after = 0u64;
@@ -173,22 +171,15 @@ fn cases(
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
     rows.append(&mut differences);
     if beyond > 0 {
-        rows.push(PolicyChange {
-            kind: "incomplete".to_owned(),
-            what: format!("{beyond} cases are too many to be compared"),
-            before: None,
-            after: None,
-            weaker: true,
-        });
+        rows.push(weaker("incomplete", format!("{beyond} cases are too many to be compared")));
     }
     if cases_before != cases_after {
         rows.push(PolicyChange {
-            kind: "cases".to_owned(),
-            what: "number of cases".to_owned(),
             before: Some(cases_before.to_string()),
             after: Some(cases_after.to_string()),
             // Those that are gone have rows of their own.
             weaker: false,
+            ..weaker("cases", "number of cases")
         });
     }
     Ok(())
@@ -204,11 +195,9 @@ fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
     }
     let then = library(today.root).open(&format!("git:{commit}:{name}"), None).ok()?;
     (then.sha256 != info.sha256).then(|| PolicyChange {
-        kind: "baseline-edited".to_owned(),
-        what: clip(name),
         before: Some(then.sha256),
         after: Some(info.sha256.clone()),
-        weaker: true,
+        ..weaker("baseline-edited", clip(name))
     })
 }
 

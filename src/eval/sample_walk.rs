@@ -36,22 +36,22 @@ pub(crate) enum CacheLookup {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct StoredAnswer {
+struct CacheHit {
     answer: CachedAnswer,
     /// The run itself has it, from before it was interrupted.
     in_run: bool,
 }
 
-impl StoredAnswer {
-    fn earlier(answer: CachedAnswer) -> StoredAnswer {
-        StoredAnswer { answer, in_run: false }
+impl CacheHit {
+    fn earlier(answer: CachedAnswer) -> CacheHit {
+        CacheHit { answer, in_run: false }
     }
 
-    fn lookup(stored: Option<StoredAnswer>) -> CacheLookup {
+    fn lookup(stored: Option<CacheHit>) -> CacheLookup {
         match stored {
             None => CacheLookup::Missing,
-            Some(StoredAnswer { in_run: true, .. }) => CacheLookup::Resumed,
-            Some(StoredAnswer { answer, .. }) => CacheLookup::Stored(answer),
+            Some(CacheHit { in_run: true, .. }) => CacheLookup::Resumed,
+            Some(CacheHit { answer, .. }) => CacheLookup::Stored(answer),
         }
     }
 }
@@ -129,7 +129,7 @@ impl SampleWalk<'_> {
         if self.phase != Phase::Confirmation {
             let first = plan.first(index);
             let arms = plan.arms().len();
-            let mut pair: Vec<(Job, Option<StoredAnswer>)> = Vec::with_capacity(arms);
+            let mut pair: Vec<(Job, Option<CacheHit>)> = Vec::with_capacity(arms);
             for (offset, (repeat, arm)) in plan.answers().enumerate() {
                 let rendered = match arm {
                     Arm::Baseline => baseline.as_ref().filter(|_| !survey.identical),
@@ -150,7 +150,7 @@ impl SampleWalk<'_> {
             let seq = plan.beyond(survey.selected, index, repeat);
             let job = self.job(case, rendered, seq, repeat, same);
             let stored = self.stored(&job)?;
-            visit(case, job, StoredAnswer::lookup(stored))?;
+            visit(case, job, CacheHit::lookup(stored))?;
         }
         Ok(())
     }
@@ -182,7 +182,7 @@ impl SampleWalk<'_> {
     }
 
     /// The answer that the run, an earlier look, an earlier run of the invocation, or the cache has.
-    fn stored(&self, job: &Job) -> Result<Option<StoredAnswer>, StopWalk> {
+    fn stored(&self, job: &Job) -> Result<Option<CacheHit>, StopWalk> {
         let Some(store) = self.store else { return Ok(None) };
         let context = self.context;
         let target = context.target(job.arm);
@@ -190,30 +190,30 @@ impl SampleWalk<'_> {
             && run.resumed > 0
             && let Some(answer) = store.answered(run.id.number(), job.seq, &target.identity)?
         {
-            return Ok(Some(StoredAnswer { answer, in_run: true }));
+            return Ok(Some(CacheHit { answer, in_run: true }));
         }
         let cache = context.settings.run.cache;
         if let Some((run, seq)) = context.rerun.previous_answer(job, &context.plan, cache)
             && let Some(answer) = store.answered(run, seq, &target.identity)?
         {
-            return Ok(Some(StoredAnswer::earlier(answer)));
+            return Ok(Some(CacheHit::earlier(answer)));
         }
         let versions = (&context.versions, target.identity.as_str());
         if let Some(answer) = context.prior.answer(store, job, &context.plan, versions)? {
-            return Ok(Some(StoredAnswer::earlier(answer)));
+            return Ok(Some(CacheHit::earlier(answer)));
         }
         let cached = match cache {
             Cache::Use | Cache::Only if target.reusable && !context.rerun.ignores_cache() => store.cached(job)?,
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
         };
-        Ok(cached.map(StoredAnswer::earlier))
+        Ok(cached.map(CacheHit::earlier))
     }
 
     /// Visits the answers of one repeat, both arms together.
     fn visit_pair(
         &self,
         case: &Case,
-        pair: &mut Vec<(Job, Option<StoredAnswer>)>,
+        pair: &mut Vec<(Job, Option<CacheHit>)>,
         visit: &mut Visitor<'_>,
     ) -> Result<(), StopWalk> {
         if let [(_, baseline), (_, candidate)] = pair.as_mut_slice()
@@ -223,7 +223,7 @@ impl SampleWalk<'_> {
             (*baseline, *candidate) = coherent(*baseline, *candidate, now);
         }
         for (job, stored) in pair.drain(..) {
-            visit(case, job, StoredAnswer::lookup(stored))?;
+            visit(case, job, CacheHit::lookup(stored))?;
         }
         Ok(())
     }
@@ -231,12 +231,8 @@ impl SampleWalk<'_> {
 
 /// Which stored answers of a pair may stand side by side: none that is more than a day away from its partner, whose time is
 /// `now` if it has to be requested.
-fn coherent(
-    baseline: Option<StoredAnswer>,
-    candidate: Option<StoredAnswer>,
-    now: i64,
-) -> (Option<StoredAnswer>, Option<StoredAnswer>) {
-    let fresh = |stored: StoredAnswer| (now - stored.answer.created_at <= DAY).then_some(stored);
+fn coherent(baseline: Option<CacheHit>, candidate: Option<CacheHit>, now: i64) -> (Option<CacheHit>, Option<CacheHit>) {
+    let fresh = |stored: CacheHit| (now - stored.answer.created_at <= DAY).then_some(stored);
     // If both are stored and lie too far apart, the older one goes.
     let (baseline, candidate) = match (baseline, candidate) {
         (Some(b), Some(c)) if (b.answer.created_at - c.answer.created_at).abs() <= DAY => return (Some(b), Some(c)),
@@ -256,7 +252,7 @@ mod tests {
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
         let at = |created_at| {
             let answer = CachedAnswer { answer: created_at, created_at };
-            Some(StoredAnswer::earlier(answer))
+            Some(CacheHit::earlier(answer))
         };
         let now = 1_000_000;
         let old = now - DAY - 1;

@@ -10,7 +10,7 @@ use super::sample_walk::DAY;
 use super::versions::Versions;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Outcome, OutcomeKind, Part,
+    Answer, Arm, ArmRow, Arms, Case, CaseId, CaseRow, Comparison, Failure, FailureKind, Outcome, OutcomeKind, Part,
     ScoredSample, Skip, Source,
 };
 use crate::error::Error;
@@ -25,6 +25,7 @@ use time::OffsetDateTime;
 const BATCH_CASES: u64 = 256;
 const BATCH_ANSWERS: u64 = 2_048;
 
+#[derive(Default)]
 pub(crate) struct ScoredRun {
     pub(crate) comparison: Comparison,
     /// Stored answers that were requested more than a day ago.
@@ -127,8 +128,8 @@ impl<'a> ScorePass<'a> {
     fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, watch: &mut Watch<'_>) {
         let slots = self.slots(cases, tally);
         let judgements = {
-            let systems: Vec<SystemInstructions> =
-                cases.iter().map(|(_, case)| SystemInstructions::of(case, &self.context.versions)).collect();
+            let systems: Vec<Arms<Option<String>>> =
+                cases.iter().map(|(_, case)| system_instructions(case, &self.context.versions)).collect();
             let unjudged: Vec<CaseAnswers<'_>> = cases
                 .iter()
                 .zip(&slots)
@@ -139,7 +140,7 @@ impl<'a> ScorePass<'a> {
                         .iter()
                         .map(|(_, _, result)| result.as_ref().and_then(|r| r.result.as_ref().ok()))
                         .collect(),
-                    systems: slots.iter().map(|(_, arm, _)| systems.arm(*arm)).collect(),
+                    systems: slots.iter().map(|(_, arm, _)| systems.of(*arm).as_deref()).collect(),
                     costs: slots.iter().map(|(_, arm, result)| self.list_price(*arm, result.as_ref()?)).collect(),
                 })
                 .collect();
@@ -147,7 +148,7 @@ impl<'a> ScorePass<'a> {
                 Ok(judgements) => judgements,
                 Err(error) => {
                     // Without the store no judge can be asked; what needs none is still scored.
-                    tally.store_failed.get_or_insert(error.problems().to_string());
+                    tally.scored.store_failed.get_or_insert(error.problems().to_string());
                     scoring::score(&unjudged, &self.context.commands, &scoring::ReplyCache::default())
                 }
             }
@@ -163,10 +164,10 @@ impl<'a> ScorePass<'a> {
             watch(index, &row, &mut outcomes);
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
-        if tally.store_failed.is_none()
+        if tally.scored.store_failed.is_none()
             && let Err(error) = self.state.store.note_not_passed(self.state.open_run.id, outcomes)
         {
-            tally.store_failed = Some(error.to_string());
+            tally.scored.store_failed = Some(error.to_string());
         }
     }
 
@@ -194,7 +195,7 @@ impl<'a> ScorePass<'a> {
         }
         let now = OffsetDateTime::now_utc().unix_timestamp();
         for span in spans {
-            if tally.store_failed.is_some() {
+            if tally.scored.store_failed.is_some() {
                 break;
             }
             match self.state.store.results(self.state.open_run.id, span.start, span.end) {
@@ -207,7 +208,7 @@ impl<'a> ScorePass<'a> {
                     }
                 }
                 // What can't be read is missing, and the verdict says so.
-                Err(error) => tally.store_failed = Some(error.to_string()),
+                Err(error) => tally.scored.store_failed = Some(error.to_string()),
             }
         }
         slots
@@ -290,46 +291,28 @@ impl<'a> ScorePass<'a> {
 }
 
 /// The system instructions of a case's requests, where its checks look at them.
-#[derive(Default)]
-struct SystemInstructions {
-    baseline: Option<String>,
-    candidate: Option<String>,
-}
-
-impl SystemInstructions {
-    fn of(case: &Case, versions: &Versions) -> SystemInstructions {
-        if !scoring::needs_system(case) {
-            return SystemInstructions::default();
-        }
-        let system = |arm| {
-            // The survey has rendered it before; if it fails now, the instruction is unknown, which no check passes.
-            let request = versions.arm(arm)?.render(case).ok()?;
-            let texts = request.system.into_iter().filter_map(|part| match part {
-                Part::Text(text) => Some(text),
-                Part::Media { .. } => None,
-            });
-            Some(texts.collect::<Vec<_>>().join("\n"))
-        };
-        SystemInstructions { baseline: system(Arm::Baseline), candidate: system(Arm::Candidate) }
+fn system_instructions(case: &Case, versions: &Versions) -> Arms<Option<String>> {
+    if !scoring::needs_system(case) {
+        return Arms::default();
     }
-
-    fn arm(&self, arm: Arm) -> Option<&str> {
-        match arm {
-            Arm::Baseline => self.baseline.as_deref(),
-            Arm::Candidate => self.candidate.as_deref(),
-        }
-    }
+    let system = |arm| {
+        // The survey has rendered it before; if it fails now, the instruction is unknown, which no check passes.
+        let request = versions.arm(arm)?.render(case).ok()?;
+        let texts = request.system.into_iter().filter_map(|part| match part {
+            Part::Text(text) => Some(text),
+            Part::Media { .. } => None,
+        });
+        Some(texts.collect::<Vec<_>>().join("\n"))
+    };
+    Arms { baseline: system(Arm::Baseline), candidate: system(Arm::Candidate) }
 }
 
 /// What one pass over the answers gathers.
 struct ScoreTally<'a> {
     client: JudgeClient<'a>,
     comparing: ComparisonBuilder,
-    stale: u64,
-    unanswered: u64,
-    simulated: u64,
     imported: u64,
-    store_failed: Option<String>,
+    scored: ScoredRun,
 }
 
 impl<'a> ScoreTally<'a> {
@@ -339,11 +322,8 @@ impl<'a> ScoreTally<'a> {
             comparing: ComparisonBuilder::new(context.design())
                 .with_policy(&context.settings.gate.policy)
                 .with_quarantine(context.quarantine.clone()),
-            stale: 0,
-            unanswered: 0,
-            simulated: 0,
             imported: 0,
-            store_failed: None,
+            scored: ScoredRun::default(),
             client: pass.judge_client(),
         }
     }
@@ -352,23 +332,16 @@ impl<'a> ScoreTally<'a> {
         let mut comparison = self.comparing.finish();
         // A reply decides as much as the answer that it judges.
         comparison.imported = self.imported + self.client.usage.imported;
-        ScoredRun {
-            comparison,
-            stale: self.stale,
-            unanswered: self.unanswered,
-            simulated: self.simulated,
-            store_failed: self.store_failed,
-            judge_usage: self.client.usage,
-        }
+        ScoredRun { comparison, judge_usage: self.client.usage, ..self.scored }
     }
 
     /// Takes note of where an answer comes from.
     fn note(&mut self, result: &StoredResult, now: i64) {
         let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
-        self.stale += u64::from(old && result.source == Source::Cache);
-        self.unanswered += u64::from(result.result.is_err());
+        self.scored.stale += u64::from(old && result.source == Source::Cache);
+        self.scored.unanswered += u64::from(result.result.is_err());
         self.imported += u64::from(result.imported);
-        self.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
+        self.scored.simulated += u64::from(result.result.as_ref().is_ok_and(|answer| answer.simulated));
     }
 }
 

@@ -7,11 +7,12 @@ use super::target::Encoders;
 use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
 use crate::domain::{
-    ArgProblem, Arm, Case, CheckRules, InputDigests, Place, Problem, Problems, Request, Sequential, Step, digest, hex,
+    ArgProblem, Case, CheckRules, InputDigests, Place, Problem, Problems, Request, Sequential, Step, digest, hex,
 };
 use crate::error::Error;
 use crate::gate::power::Sizes;
 use crate::plan::{Plan, Schedule, ScheduleBuilder, Selection};
+use crate::prompt::variables::Variable;
 use crate::provider::RequestEncoder;
 use crate::scoring;
 use sha2::{Digest, Sha256};
@@ -73,7 +74,7 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
     let mut problems = Problems::default();
     let mut doubts = Vec::new();
     for (arm, version) in versions.arms() {
-        let (refused, doubtful) = settings(version, scope.encoders.of(arm), scope.today);
+        let (refused, doubtful) = settings(version, scope.encoders.of(arm).as_ref(), scope.today);
         // A prompt that is compared with itself has its mistakes once.
         for problem in refused {
             if !problems.iter().any(|told| *told == problem) {
@@ -155,7 +156,7 @@ struct SurveyPass<'a> {
     recorded: bool,
     /// Per version (baseline first) and variable: some case supplies it; first case that does not.
     supplied: Vec<Vec<VariableSupply>>,
-    weighed: SampleSize,
+    weighed: WeightSums,
     critical: u64,
     identical: bool,
     key: Sha256,
@@ -178,7 +179,7 @@ struct VariableSupply {
 
 /// Weights of the selected cases, and of their clusters. Memory: about 100 bytes a cluster.
 #[derive(Debug, Default)]
-struct SampleSize {
+struct WeightSums {
     cases: u64,
     size: f64,
     squares: f64,
@@ -188,7 +189,7 @@ struct SampleSize {
     clusters: HashMap<Arc<str>, f64>,
 }
 
-impl SampleSize {
+impl WeightSums {
     fn add(&mut self, case: &Case) {
         self.cases += 1;
         // What weighs nothing tells nothing.
@@ -237,7 +238,7 @@ impl<'a> SurveyPass<'a> {
                 .all()
                 .map(|version| vec![VariableSupply::default(); version.prompt.variables().len()])
                 .collect(),
-            weighed: SampleSize::default(),
+            weighed: WeightSums::default(),
             critical: 0,
             identical: versions.baseline.is_some() && scope.may_be_identical,
             key,
@@ -286,7 +287,7 @@ impl<'a> SurveyPass<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
-        let (blue, green) = (self.encoders.of(Arm::Baseline), self.encoders.of(Arm::Candidate));
+        let (blue, green) = (self.encoders.baseline.as_ref(), self.encoders.candidate.as_ref());
         let render = |version: &Version, encoder: &dyn RequestEncoder| {
             let request = version.render(case)?;
             match encoder.content_problem(&request) {
@@ -322,41 +323,34 @@ impl<'a> SurveyPass<'a> {
         Ok(())
     }
 
+    /// The variables of each version, with the cases that supply them.
+    fn supplies(&self) -> impl Iterator<Item = (&Variable, &VariableSupply)> {
+        let versions = self.versions.all().zip(&self.supplied);
+        versions.flat_map(|(version, supplied)| version.prompt.variables().iter().zip(supplied))
+    }
+
     /// Variables that no case supplies are mistakes.
-    fn unsupplied(&self) -> Vec<Problem> {
-        let mut problems = Vec::new();
-        for (version, supplied) in self.versions.all().zip(&self.supplied) {
-            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
-                if variable.expected && !supply.somewhere {
-                    problems.push(
-                        Problem::at(variable.place.clone(), format!("no case supplies the variable `{}`", variable.name))
-                            .expected("every variable of the template in the `vars` of the golden cases, or in input.default")
-                            .hint("mistyped? optional variables are declared with `?` in input.schema, or used inside {{#if}}"),
-                    );
-                }
-            }
-        }
-        problems
+    fn unsupplied(&self) -> impl Iterator<Item = Problem> {
+        let unsupplied = self.supplies().filter(|(variable, supply)| variable.expected && !supply.somewhere);
+        unsupplied.map(|(variable, _)| {
+            Problem::at(variable.place.clone(), format!("no case supplies the variable `{}`", variable.name))
+                .expected("every variable of the template in the `vars` of the golden cases, or in input.default")
+                .hint("mistyped? optional variables are declared with `?` in input.schema, or used inside {{#if}}")
+        })
     }
 
     /// Variables that some cases supply and others do not are worth a word.
-    fn partly_supplied(&self) -> Vec<Problem> {
-        let mut warnings = Vec::new();
-        for (version, supplied) in self.versions.all().zip(&self.supplied) {
-            for (variable, supply) in version.prompt.variables().iter().zip(supplied) {
-                if variable.required && supply.missing > 0 {
-                    let first = supply.first_missing.as_deref().unwrap_or_default();
-                    warnings.push(Problem::at(
-                        variable.place.clone(),
-                        format!(
-                            "{} cases have no `{}`, which renders as nothing there (the first is {first})",
-                            supply.missing, variable.name
-                        ),
-                    ));
-                }
-            }
-        }
-        warnings
+    fn partly_supplied(&self) -> impl Iterator<Item = Problem> {
+        let partly = self.supplies().filter(|(variable, supply)| variable.required && supply.missing > 0);
+        partly.map(|(variable, supply)| {
+            let VariableSupply { missing, first_missing, .. } = supply;
+            let first = first_missing.as_deref().unwrap_or_default();
+            let name = &variable.name;
+            Problem::at(
+                variable.place.clone(),
+                format!("{missing} cases have no `{name}`, which renders as nothing there (the first is {first})"),
+            )
+        })
     }
 
     /// A file without any case may be a truncated one.
@@ -366,8 +360,7 @@ impl<'a> SurveyPass<'a> {
     }
 
     fn finish(self, dataset: Dataset, selected: u64) -> Survey {
-        let mut warnings = self.partly_supplied();
-        warnings.extend(self.empty_files(&dataset));
+        let warnings = self.partly_supplied().chain(self.empty_files(&dataset)).collect();
         let mut key = self.key;
         key.update(dataset.sha256.as_bytes());
         for version in self.versions.all().filter(|_| self.recorded) {

@@ -3,7 +3,7 @@
 use super::runtime;
 use super::versions::{Version, Versions};
 use crate::config::{Cache, Settings};
-use crate::domain::{Arm, Problem};
+use crate::domain::{Arm, Arms, Problem};
 use crate::error::Error;
 use crate::provider::{AnyProvider, ArmNames, ProviderConfig, Renewal, RequestEncoder, RunService, Target};
 use crate::report::Redactor;
@@ -13,8 +13,7 @@ use std::sync::Arc;
 /// The targets of a run.
 #[derive(Debug)]
 pub(crate) struct Targets {
-    baseline: Target,
-    candidate: Target,
+    arms: Arms<Target>,
     /// Secrets that must not be written.
     pub(crate) redactor: Redactor,
 }
@@ -43,24 +42,21 @@ impl Targets {
             ..config(settings)
         };
         let candidate = (provider.target.def().open)(&config)?;
-        Ok(Targets { baseline: candidate.clone(), candidate, redactor })
+        Ok(Targets { arms: Arms { baseline: candidate.clone(), candidate }, redactor })
     }
 
     pub(crate) fn of(&self, arm: Arm) -> &Target {
-        match arm {
-            Arm::Baseline => &self.baseline,
-            Arm::Candidate => &self.candidate,
-        }
+        self.arms.of(arm)
     }
 
     /// Sends the requests of both arms.
     pub(crate) fn provider(&self) -> AnyProvider {
-        AnyProvider::by_arm(self.baseline.provider.clone(), self.candidate.provider.clone())
+        AnyProvider::by_arm(self.arms.baseline.provider.clone(), self.arms.candidate.provider.clone())
     }
 
     /// Both arms have the same one.
     pub(crate) fn are_one(&self) -> bool {
-        self.baseline.identity == self.candidate.identity
+        self.arms.baseline.identity == self.arms.candidate.identity
     }
 
     /// The identity of the target, or of both.
@@ -75,13 +71,13 @@ impl Targets {
 
     fn joined(&self, of: fn(&Target) -> &String) -> String {
         match self.are_one() {
-            true => of(&self.candidate).clone(),
-            false => format!("{}\n{}", of(&self.baseline), of(&self.candidate)),
+            true => of(&self.arms.candidate).clone(),
+            false => format!("{}\n{}", of(&self.arms.baseline), of(&self.arms.candidate)),
         }
     }
 
     pub(crate) fn encoders(&self) -> Encoders {
-        Encoders { baseline: Arc::clone(&self.baseline.encoder), candidate: Arc::clone(&self.candidate.encoder) }
+        Arms { baseline: Arc::clone(&self.arms.baseline.encoder), candidate: Arc::clone(&self.arms.candidate.encoder) }
     }
 
     /// Makes sure that the first request can leave.
@@ -90,32 +86,14 @@ impl Targets {
     /// Nobody can sign in at the service.
     pub(crate) fn sign_in(&self) -> Result<(), Problem> {
         runtime::single_threaded()?.block_on(async {
-            self.candidate.sign_in().await?;
-            self.baseline.sign_in().await
+            self.arms.candidate.sign_in().await?;
+            self.arms.baseline.sign_in().await
         })
     }
 }
 
 /// How the requests of each arm are written.
-#[derive(Clone, Debug)]
-pub(crate) struct Encoders {
-    baseline: Arc<dyn RequestEncoder>,
-    candidate: Arc<dyn RequestEncoder>,
-}
-
-impl Encoders {
-    /// The same way in both.
-    pub(crate) fn both(encoder: Arc<dyn RequestEncoder>) -> Encoders {
-        Encoders { baseline: Arc::clone(&encoder), candidate: encoder }
-    }
-
-    pub(crate) fn of(&self, arm: Arm) -> &dyn RequestEncoder {
-        match arm {
-            Arm::Baseline => self.baseline.as_ref(),
-            Arm::Candidate => self.candidate.as_ref(),
-        }
-    }
-}
+pub(crate) type Encoders = Arms<Arc<dyn RequestEncoder>>;
 
 /// How the run's target is opened, but for what the prompts of the run have to do with it.
 fn config(settings: &Settings) -> ProviderConfig {

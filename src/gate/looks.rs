@@ -7,7 +7,7 @@
 //! - **Several candidates**: the error of promoting is divided by their number (Bonferroni), so that the chance to promote any
 //!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
 
-use super::{phrases, reason};
+use super::{meaning, phrases, reason};
 use crate::domain::{Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode, Sequential};
 use crate::stats::normal::below;
 use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
@@ -127,42 +127,7 @@ pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
 
 /// What a look came to; `None` where the run is not whole, or how the prompts differ was not looked at.
 pub(super) fn decision_of_look(decision: Decision, reasons: &[Reason]) -> Option<Decision> {
-    let unseen = reasons.iter().any(|reason| nothing_seen(reason.code));
-    (!unseen).then_some(decision)
-}
-
-fn nothing_seen(code: ReasonCode) -> bool {
-    match code {
-        ReasonCode::NothingScored
-        | ReasonCode::NothingPassed
-        | ReasonCode::ServedModel
-        | ReasonCode::MixedModels
-        | ReasonCode::JudgeStale
-        | ReasonCode::JudgeWeak
-        | ReasonCode::Budget
-        | ReasonCode::Stopped
-        | ReasonCode::Shard
-        | ReasonCode::Store => true,
-        ReasonCode::NotWorse
-        | ReasonCode::Identical
-        | ReasonCode::PassRate
-        | ReasonCode::Critical
-        | ReasonCode::Regression
-        | ReasonCode::PassRateLow
-        | ReasonCode::CandidateErrors
-        | ReasonCode::Guardrail
-        | ReasonCode::Slice
-        | ReasonCode::CriticalUnscored
-        | ReasonCode::Errors
-        | ReasonCode::TooFew
-        | ReasonCode::GuardrailOpen
-        | ReasonCode::SliceOpen
-        | ReasonCode::JudgeLenient
-        | ReasonCode::Weakened
-        | ReasonCode::EarlierLook
-        | ReasonCode::AttemptsLost
-        | ReasonCode::NotGated => false,
-    }
+    reasons.iter().all(|reason| meaning(reason.code).1).then_some(decision)
 }
 
 /// What comes after an open look that is not the last.

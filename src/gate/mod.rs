@@ -229,34 +229,39 @@ fn tags_left_out(comparison: &Comparison) -> Option<Warning> {
 
 /// The decision that a reason speaks for.
 fn speaks_for(code: ReasonCode) -> Decision {
+    meaning(code).0
+}
+
+/// The decision that a reason speaks for, and whether how the prompts differ was looked at all the same.
+fn meaning(code: ReasonCode) -> (Decision, bool) {
     match code {
-        ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => Decision::Promote,
+        ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => (Decision::Promote, true),
         ReasonCode::Critical
         | ReasonCode::Regression
         | ReasonCode::PassRateLow
         | ReasonCode::CandidateErrors
         | ReasonCode::Slice
-        | ReasonCode::Guardrail => Decision::Block,
+        | ReasonCode::Guardrail => (Decision::Block, true),
         ReasonCode::CriticalUnscored
         | ReasonCode::Errors
         | ReasonCode::TooFew
         | ReasonCode::SliceOpen
         | ReasonCode::GuardrailOpen
-        | ReasonCode::Budget
-        | ReasonCode::Stopped
-        | ReasonCode::Shard
-        | ReasonCode::NothingScored
-        | ReasonCode::ServedModel
-        | ReasonCode::MixedModels
-        | ReasonCode::NothingPassed
-        | ReasonCode::JudgeWeak
-        | ReasonCode::JudgeStale
         | ReasonCode::JudgeLenient
-        | ReasonCode::Store
         | ReasonCode::Weakened
         | ReasonCode::EarlierLook
         | ReasonCode::AttemptsLost
-        | ReasonCode::NotGated => Decision::Inconclusive,
+        | ReasonCode::NotGated => (Decision::Inconclusive, true),
+        ReasonCode::Budget
+        | ReasonCode::Stopped
+        | ReasonCode::Shard
+        | ReasonCode::NothingScored
+        | ReasonCode::NothingPassed
+        | ReasonCode::ServedModel
+        | ReasonCode::MixedModels
+        | ReasonCode::JudgeWeak
+        | ReasonCode::JudgeStale
+        | ReasonCode::Store => (Decision::Inconclusive, false),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Policy, Sample
 use crate::stats::planning::{POWER, TYPICAL, Variation, fewest_cases};
 use crate::stats::proportions;
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
-use crate::stats::{beta, normal, student};
+use crate::stats::{beta, bisect, normal, student};
 
 /// A plan below this chance is worth a warning.
 const HARDLY: f64 = 0.5;
@@ -38,7 +38,7 @@ const PARTS: u32 = 1_000_000;
 /// The most that noise takes of a model; beyond it answers differ by less, not more of them.
 const NOISY: f64 = 0.9;
 /// Halvings of a search between 0 and 1.
-const STEPS: usize = 40;
+const STEPS: u32 = 40;
 
 /// How much the planned cases can tell.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -239,7 +239,7 @@ impl<'a> PlannedComparison<'a> {
 
     fn detectable(&self) -> Option<f64> {
         let blocked = |loss: f64| self.chance(&self.model(loss), -self.policy.tolerance, -1.0) >= POWER;
-        blocked(1.0).then(|| bisect(0.0, 1.0, blocked))
+        blocked(1.0).then(|| bisect((0.0, 1.0), STEPS, |loss| !blocked(loss)))
     }
 
     fn times(&self, factor: f64) -> PlannedComparison<'a> {
@@ -263,7 +263,7 @@ impl<'a> PlannedComparison<'a> {
                 return None;
             }
         }
-        let many = bisect(few, many, enough);
+        let many = bisect((few, many), STEPS, |factor| !enough(factor));
         Some(SampleSize { cases: (sizes.cases as f64 * many).ceil() as u64, repeats })
     }
 
@@ -277,38 +277,13 @@ impl<'a> PlannedComparison<'a> {
     }
 }
 
-/// The least number between `low` and `high` for which `holds` is true, as it is for `high`.
-fn bisect(mut low: f64, mut high: f64, holds: impl Fn(f64) -> bool) -> f64 {
-    for _ in 0..STEPS {
-        let middle = (low + high) / 2.0;
-        if holds(middle) {
-            high = middle;
-        } else {
-            low = middle;
-        }
-    }
-    high
-}
-
 fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
     // Of the number of units the same is taken as in the verdict: whole ones.
     let n = sizes.units.floor();
     let bounds = |passes: f64| proportions::conservative(passes / n.max(1.0), n as u64, policy.alpha);
     // The fewest passes that promote, and the most that block; both bounds grow with the passes.
-    let first = |holds: &dyn Fn(f64) -> bool| {
-        let (mut below, mut at) = (-1.0, n + 1.0);
-        while at - below > 1.0 {
-            let middle = ((below + at) / 2.0).floor();
-            if holds(middle) {
-                at = middle;
-            } else {
-                below = middle;
-            }
-        }
-        at
-    };
-    let promotes = first(&|passes| bounds(passes).0 >= required);
-    let open = first(&|passes| bounds(passes).1 >= required);
+    let promotes = sample_size::first_whole(-1.0, n + 1.0, &|passes| bounds(passes).0 >= required);
+    let open = sample_size::first_whole(-1.0, n + 1.0, &|passes| bounds(passes).1 >= required);
     PowerEstimate::Alone {
         required,
         // P(X >= c) = I(p; c, n - c + 1) of a binomial variable.

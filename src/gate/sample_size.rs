@@ -129,15 +129,20 @@ fn first_from(least: f64, enough: &dyn Fn(f64) -> bool) -> Option<f64> {
             return None;
         }
     }
-    while many - few > 1.0 {
-        let middle = ((few + many) / 2.0).floor();
+    Some(first_whole(few, many, enough))
+}
+
+/// The first whole number above `below` that is enough, where `at` is taken to be.
+pub(super) fn first_whole(mut below: f64, mut at: f64, enough: &dyn Fn(f64) -> bool) -> f64 {
+    while at - below > 1.0 {
+        let middle = ((below + at) / 2.0).floor();
         if enough(middle) {
-            many = middle;
+            at = middle;
         } else {
-            few = middle;
+            below = middle;
         }
     }
-    Some(many)
+    at
 }
 
 #[cfg(test)]

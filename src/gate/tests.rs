@@ -52,8 +52,7 @@ fn critical(id: &str, planned: u32, scored: u32, failed: u32) -> MustPass {
     (CaseId::new(id), attempts)
 }
 
-/// With must-pass cases.
-fn troubled(mut comparison: Comparison, cases: &[MustPass]) -> Comparison {
+fn with_must_pass(mut comparison: Comparison, cases: &[MustPass]) -> Comparison {
     for (id, attempts) in cases {
         let alike = comparison.must_pass.entry(*attempts).or_default();
         alike.cases += 1;
@@ -114,7 +113,7 @@ fn an_unfinished_run_waits_but_a_certain_block_stays() {
         // The run has to be finished first: no advice on more cases.
         assert_eq!((codes(&of(&pairs(0, 0, 20))), of(&pairs(0, 0, 20)).needed), (vec![code], None));
         assert_eq!((of(&bad()).decision, codes(&of(&bad()))), (Decision::Block, vec!["regression", code]));
-        let failed = troubled(good(), &[critical("c", 3, 1, 1)]);
+        let failed = with_must_pass(good(), &[critical("c", 3, 1, 1)]);
         assert_eq!(codes(&of(&failed)), ["critical", code]);
         let identical = Comparison { identical: true, ..good() };
         assert_eq!(codes(&of(&identical)), [code]);
@@ -127,8 +126,8 @@ fn an_unfinished_run_waits_but_a_certain_block_stays() {
 
 #[test]
 fn must_pass_cases_have_the_first_word() {
-    let of = |comparison, trouble: &[MustPass]| {
-        let decided = decided(&troubled(comparison, trouble));
+    let of = |comparison, must_pass: &[MustPass]| {
+        let decided = decided(&with_must_pass(comparison, must_pass));
         (decided.decision, codes(&decided))
     };
     let (failed, unscored) = (critical("f", 3, 3, 1), critical("u", 3, 2, 0));
@@ -142,8 +141,8 @@ fn must_pass_cases_have_the_first_word() {
     assert_eq!(of(bad(), std::slice::from_ref(&unscored)), (Decision::Block, vec!["regression", "critical_unscored"]));
     assert_eq!(of(bad(), &[failed]), (Decision::Block, vec!["critical", "regression"]));
     assert_eq!(of(pairs(0, 0, 20), &[unscored]), (Decision::Inconclusive, vec!["critical_unscored", "too_few"]));
-    // A count without ids is trouble all the same.
-    let mut unlisted = troubled(good(), &[critical("f", 3, 3, 1)]);
+    // A count without ids blocks all the same.
+    let mut unlisted = with_must_pass(good(), &[critical("f", 3, 3, 1)]);
     unlisted.must_pass.values_mut().for_each(|alike| alike.ids.clear());
     assert_eq!(decided(&unlisted).decision, Decision::Block);
 }
@@ -160,7 +159,7 @@ fn a_must_pass_case_that_was_asked_again_blocks_by_two_of_ten() {
         ((3, 3, 3), Decision::Block, vec!["critical"]),
     ] {
         let (planned, scored, failed) = attempts;
-        let comparison = troubled(good(), &[critical("c", planned, scored, failed)]);
+        let comparison = with_must_pass(good(), &[critical("c", planned, scored, failed)]);
         let decided = decide(&policy(), &comparison, &confirms);
         assert_eq!((decided.decision, codes(&decided)), (expected, reasons), "{attempts:?}");
         let flaky: Vec<_> = decided.warnings.iter().map(|warning| warning.message.as_str()).collect();
@@ -262,8 +261,8 @@ fn identical_requests_promote_unless_a_must_pass_case_is_in_trouble() {
         comparison.counts.skipped = 200;
         comparison
     };
-    let of = |trouble: &[MustPass]| {
-        let decided = decided(&troubled(identical(), trouble));
+    let of = |must_pass: &[MustPass]| {
+        let decided = decided(&with_must_pass(identical(), must_pass));
         (decided.decision, codes(&decided))
     };
     assert_eq!(of(&[]), (Decision::Promote, vec!["identical"]));
@@ -299,7 +298,7 @@ fn without_a_baseline_the_pass_rate_decides() {
     // The unit is the case: more repeats of the same cases do not help.
     assert_eq!(of(Some(0.9), &alone(&[(100, 28)], 100)).0, Decision::Inconclusive);
 
-    let failed = troubled(most.clone(), &[critical("c", 3, 3, 1)]);
+    let failed = with_must_pass(most.clone(), &[critical("c", 3, 3, 1)]);
     assert_eq!(of(Some(0.85), &failed).1, ["critical"]);
 
     // A few missing answers count as failed for promoting, and as passed for blocking.
@@ -369,7 +368,7 @@ fn messages_say_what_it_means_and_then_the_numbers() {
     let mut same = compared(&[], 3);
     same.identical = true;
     same.counts.cases = 200;
-    same = troubled(same, &["a", "b", "c", "d"].map(|id| critical(id, 3, 3, 0)));
+    same = with_must_pass(same, &["a", "b", "c", "d"].map(|id| critical(id, 3, 3, 0)));
 
     let mut told = String::new();
     for decided in [
@@ -383,9 +382,9 @@ fn messages_say_what_it_means_and_then_the_numbers() {
         decided(&missing(pairs(5, 5, 400), 0, 30, 30)),
         decided(&nothing),
         decided(&same),
-        decided(&troubled(good(), &many)),
-        decided(&troubled(good(), &[critical("case-1", 3, 3, 1)])),
-        decided(&troubled(good(), &[critical("case-1", 3, 1, 0)])),
+        decided(&with_must_pass(good(), &many)),
+        decided(&with_must_pass(good(), &[critical("case-1", 3, 3, 1)])),
+        decided(&with_must_pass(good(), &[critical("case-1", 3, 1, 0)])),
         decide(&policy(), &over, &WHOLE),
         decide(&policy(), &good(), &at(Completion::Budget)),
         decide(&policy(), &good(), &at(Completion::Interrupted)),
@@ -546,7 +545,7 @@ proptest! {
 
     #[test]
     fn a_failed_must_pass_case_always_blocks(comparison in any_comparison(), scored in 1u32..4, failed in 1u32..4, same: bool) {
-        let mut comparison = troubled(comparison, &[critical("c", 3, scored, failed)]);
+        let mut comparison = with_must_pass(comparison, &[critical("c", 3, scored, failed)]);
         comparison.identical = same;
         prop_assert_eq!(decided(&comparison).decision, Decision::Block);
     }
@@ -568,7 +567,7 @@ fn answers_of_other_models_decide_nothing_that_they_cannot() {
         comparison.candidate_served = vec![candidate.to_owned()];
         comparison
     };
-    let failing = |comparison: Comparison| troubled(comparison, &[critical("c", 1, 1, 1)]);
+    let failing = |comparison: Comparison| with_must_pass(comparison, &[critical("c", 1, 1, 1)]);
     let lax = policy();
     let strict = Policy { strict_model: true, ..policy() };
     // (policy, comparison) → decision and reasons

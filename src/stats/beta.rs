@@ -4,6 +4,7 @@
 //! Functions, 8.17.22) by the method of Lentz. The fraction needs some √max(a, b) terms, so that a fixed small number of
 //! them, as libraries have it, is wrong for large counts.
 
+use super::bisect;
 use statrs::function::gamma::ln_gamma;
 
 /// Terms of the continued fraction; enough for parameters up to 10⁹.
@@ -32,19 +33,7 @@ pub(crate) fn below(a: f64, b: f64, x: f64) -> f64 {
 
 /// The x with P(X <= x) = `p`.
 pub(crate) fn quantile(a: f64, b: f64, p: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..STEPS {
-        let middle = 0.5 * (low + high);
-        if middle <= low || middle >= high {
-            break;
-        }
-        if below(a, b, middle) < p {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    high
+    bisect((0.0, 1.0), STEPS, |x| below(a, b, x) < p)
 }
 
 fn fraction(a: f64, b: f64, x: f64) -> f64 {

@@ -20,3 +20,20 @@ pub mod rule;
 pub mod score_test;
 pub mod sequential;
 pub mod student;
+
+/// Halves an interval some `steps` times, or until doubles end, and returns the upper end of what is left: below it numbers
+/// are still `too_low`.
+pub(crate) fn bisect((mut low, mut high): (f64, f64), steps: u32, too_low: impl Fn(f64) -> bool) -> f64 {
+    for _ in 0..steps {
+        let middle = 0.5 * (low + high);
+        if middle <= low || middle >= high {
+            break;
+        }
+        if too_low(middle) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    high
+}

@@ -7,6 +7,7 @@
 //! - e-values: the wealth of a bettor against the hypothesis, which exceeds 1/alpha with chance at most alpha however often
 //!   one looks (J. Ville, 1939; bounded differences as in I. Waudby-Smith, A. Ramdas, JRSS B 86 (2024), 1-27).
 
+use super::bisect;
 use super::normal::{below, critical};
 use super::score_test::Differences;
 use std::f64::consts::PI;
@@ -22,6 +23,8 @@ const REACH: f64 = 8.5;
 const FINENESS: f64 = 8.0;
 /// Halvings when a bound is looked for.
 const STEPS: u32 = 60;
+/// The same for the constant of O'Brien and Fleming, which takes a whole walk each: to less than 1e-9.
+const CONSTANT_STEPS: u32 = 32;
 /// A bound beyond this is never reached by a chance that doubles can tell from 0.
 const NEVER: f64 = 8.0;
 
@@ -43,20 +46,10 @@ pub fn obrien_fleming(looks: usize, alpha: f64) -> Option<Vec<f64>> {
         }
         walk.crossed
     };
-    let (mut low, mut high) = (critical(alpha), critical(alpha / looks as f64) + 0.1);
-    for _ in 0..STEPS {
-        let middle = 0.5 * (low + high);
-        if crossing(middle) > alpha {
-            low = middle;
-        } else {
-            high = middle;
-        }
-        if high - low < 1e-9 {
-            break;
-        }
-    }
+    let ends = (critical(alpha), critical(alpha / looks as f64) + 0.1);
+    let constant = bisect(ends, CONSTANT_STEPS, |constant| crossing(constant) > alpha);
     // With one look there is nothing to share alpha between.
-    Some(bounds(if looks == 1 { critical(alpha) } else { high }))
+    Some(bounds(if looks == 1 { critical(alpha) } else { constant }))
 }
 
 /// The bounds of Lan and DeMets' spending function of the O'Brien-Fleming kind: `shares` are the parts of all data at each
@@ -114,16 +107,7 @@ impl Walk {
         if crossed(NEVER) >= spent {
             return f64::INFINITY;
         }
-        let (mut low, mut high) = (0.0, NEVER);
-        for _ in 0..STEPS {
-            let middle = 0.5 * (low + high);
-            if crossed(middle) > spent {
-                low = middle;
-            } else {
-                high = middle;
-            }
-        }
-        high
+        bisect((0.0, NEVER), STEPS, |z| crossed(z) > spent)
     }
 
     /// Goes on to `time`, where what is above the bound has crossed.

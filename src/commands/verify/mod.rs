@@ -8,12 +8,11 @@ mod numbers;
 mod rows;
 
 use crate::config::{Layers, TargetKind, VerificationSettings};
-use crate::domain::{Changes, DecidingJudges, Decision, Look, Problem, Problems, Verdict};
+use crate::domain::{Arms, Changes, DecidingJudges, Decision, Look, Problem, Problems, Verdict};
 use crate::error::Error;
 use crate::eval::calibration;
 use crate::eval::fingerprint::FingerprintInputs;
 use crate::eval::survey::{self, Survey, SurveyScope};
-use crate::eval::target::Encoders;
 use crate::eval::versions::{Versions, open_versions};
 use crate::exit;
 use crate::gate;
@@ -137,16 +136,17 @@ fn decide(
 }
 
 fn survey_all(settings: &VerificationSettings, versions: &Versions, rules: &Rules) -> Result<Survey, Error> {
+    let encoder = (settings.target.def().encoder)(&ProviderConfig {
+        api_version: Some(settings.api_version.clone()),
+        ..ProviderConfig::default()
+    });
     let scope = SurveyScope {
         golden: &settings.golden,
         selection: &Selection::default(),
         rules,
         target: "",
         service: "",
-        encoders: Encoders::both((settings.target.def().encoder)(&ProviderConfig {
-            api_version: Some(settings.api_version.clone()),
-            ..ProviderConfig::default()
-        })),
+        encoders: Arms { baseline: encoder.clone(), candidate: encoder },
         recorded: settings.target == TargetKind::Recorded,
         may_be_identical: settings.target != TargetKind::Recorded,
         sequential: settings.policy.sequential,
