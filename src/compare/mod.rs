@@ -12,6 +12,8 @@
 //! `repeats.rs` counts the answers of one case, `units.rs` makes of them what is compared; `quarantine.rs`
 //! keeps apart what does not decide.
 
+#[cfg(test)]
+pub mod fixtures;
 mod guards;
 mod latency;
 mod quarantine;

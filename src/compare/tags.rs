@@ -136,11 +136,10 @@ impl Count {
 mod tests {
     use super::*;
 
-    use super::super::tests::case;
     use crate::domain::{Unit, Units, WEIGHT};
 
     fn tagged(names: &[&str]) -> Case {
-        Case { tags: names.iter().map(|name| (*name).to_owned()).collect(), ..case("c") }
+        Case { tags: names.iter().map(|name| (*name).to_owned()).collect(), ..Case::new("c") }
     }
 
     fn all(repeats: u32, baseline: bool) -> Tags {

@@ -1,53 +1,10 @@
+use super::fixtures::{compare, design, judged, row};
 use super::*;
 use crate::domain::{
     Answer, Counts, Estimand, Failure, FailureKind, Guardrails, Latency, Metric, PairCounts, QuarantineSums, Score,
-    Skip, Unit, Units, Usage,
+    Unit, Units, Usage,
 };
 use proptest::prelude::*;
-
-/// One letter a repeat: Pass, Fail, Transport error, Refused, Budget, stopped (X), Identical.
-fn arm(letters: &str) -> ArmRow {
-    let repeats = letters.chars().zip(1..).map(|(letter, repeat)| judged(letter, repeat)).collect();
-    ArmRow { repeats }
-}
-
-fn judged(letter: char, repeat: u32) -> ScoredSample {
-    let failed = |kind, code: &str| {
-        Outcome::Errored(Failure { kind, code: code.to_owned(), message: format!("{code} happened") })
-    };
-    let outcome = match letter {
-        'P' => Outcome::Scored(Score::binary(true, "")),
-        'F' => Outcome::Scored(Score::binary(false, "")),
-        'T' => failed(FailureKind::Transport, "http_503"),
-        'R' => failed(FailureKind::Request, "http_400"),
-        'B' => Outcome::Skipped(Skip::Budget),
-        'X' => Outcome::Skipped(Skip::Stopped),
-        'I' => Outcome::Skipped(Skip::Identical),
-        'D' => Outcome::Skipped(Skip::Decided),
-        other => panic!("no outcome {other}"),
-    };
-    let answered = matches!(outcome, Outcome::Scored(_));
-    ScoredSample {
-        answer: answered.then(Answer::default),
-        refused: answered.then_some(false),
-        cost_usd: answered.then_some(0.001),
-        attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
-        source: answered.then_some(Source::Live),
-        ..ScoredSample::new(repeat, outcome)
-    }
-}
-
-pub(super) fn case(id: &str) -> Case {
-    Case::new(id)
-}
-
-fn row(id: &str, baseline: &str, candidate: &str) -> CaseRow {
-    CaseRow { case: case(id), baseline: Some(arm(baseline)), candidate: arm(candidate) }
-}
-
-fn design(repeats: u32) -> Design {
-    Design { repeats, baseline: true, ..Design::default() }
-}
 
 /// Units of size 1, by their sum.
 fn by_sum(units: &Units) -> BTreeMap<i64, u64> {
@@ -58,10 +15,9 @@ fn by_sum(units: &Units) -> BTreeMap<i64, u64> {
     units.iter().map(of_one).collect()
 }
 
-fn compare(repeats: u32, rows: &[CaseRow]) -> Comparison {
-    let mut comparing = ComparisonBuilder::new(design(repeats));
-    rows.iter().for_each(|row| comparing.add(row));
-    comparing.finish()
+/// A case that must pass.
+fn must(row: CaseRow) -> CaseRow {
+    CaseRow { case: Case { critical: true, ..row.case }, ..row }
 }
 
 fn ids(ids: &[CaseId]) -> Vec<&str> {
@@ -159,12 +115,8 @@ fn without_a_baseline_only_the_candidate_counts() {
 fn identical_requests_are_neither_missing_nor_evidence() {
     let mut comparing = ComparisonBuilder::new(Design { identical: true, ..design(3) });
     comparing.add(&row("plain", "III", "III"));
-    let mut critical = row("critical", "PPP", "PPP");
-    critical.case.critical = true;
-    comparing.add(&critical);
-    let mut unasked = row("critical-unasked", "III", "III");
-    unasked.case.critical = true;
-    comparing.add(&unasked);
+    comparing.add(&must(row("critical", "PPP", "PPP")));
+    comparing.add(&must(row("critical-unasked", "III", "III")));
     let comparison = comparing.finish();
     assert!(comparison.identical);
     assert_eq!((comparison.counts.skipped, comparison.counts.pass), (2, 1));
@@ -177,11 +129,7 @@ fn identical_requests_are_neither_missing_nor_evidence() {
 
 #[test]
 fn must_pass_cases_are_judged_by_the_candidate_alone() {
-    let critical = |id: &str, candidate: &str| {
-        let mut row = row(id, "FFF", candidate);
-        row.case.critical = true;
-        row
-    };
+    let critical = |id: &str, candidate: &str| must(row(id, "FFF", candidate));
     let mut rows = vec![
         critical("fine", "PPP"),
         critical("flaky", "PFP"),
@@ -258,27 +206,16 @@ fn further_answers_of_must_pass_cases_enter_nothing_but_their_count() {
             rows(candidate).iter().for_each(|row| comparing.add(row));
             comparing.finish()
         };
+        let units = |of: &Comparison| {
+            let Comparison { missing_against, missing_for, observed, .. } = of;
+            [missing_against, missing_for, observed, &of.passes_missing_against, &of.passes_missing_for].map(all)
+        };
         let planned = compare("PPF");
         for further in ["PPFPPPPPPP", "PPFFFFFFFF", "PPFPTRBXPF"] {
             let with = compare(further);
             assert_eq!(with.slices, planned.slices, "{further}");
             assert_eq!(with.guards, planned.guards, "{further}");
-            assert_eq!(
-                (
-                    &with.missing_against,
-                    &with.missing_for,
-                    &with.observed,
-                    &with.passes_missing_against,
-                    &with.passes_missing_for
-                ),
-                (
-                    &planned.missing_against,
-                    &planned.missing_for,
-                    &planned.observed,
-                    &planned.passes_missing_against,
-                    &planned.passes_missing_for
-                )
-            );
+            assert_eq!(units(&with), units(&planned), "{further}");
             assert_eq!((with.paired, with.within), (planned.paired, planned.within));
             assert_eq!(with.candidate_rate, planned.candidate_rate);
             assert_ne!(with.must_pass, planned.must_pass, "{further}");
@@ -464,8 +401,6 @@ fn tagged(tag: &str, mut row: CaseRow) -> CaseRow {
 
 #[test]
 fn cases_in_quarantine_are_counted_and_decide_nothing() {
-    let mut critical = tagged("flaky", row("critical", "PPP", "PPF"));
-    critical.case.critical = true;
     let rows = [
         tagged("flaky", row("failing", "PPP", "FFF")),
         tagged("new", tagged("flaky", row("passing", "FFF", "PPP"))),
@@ -473,7 +408,7 @@ fn cases_in_quarantine_are_counted_and_decide_nothing() {
         tagged("flaky", row("unasked", "PBB", "PBB")),
         tagged("over", row("over", "PPP", "PFF")),
         row("plain", "PPP", "PPP"),
-        critical,
+        must(tagged("flaky", row("critical", "PPP", "PPF"))),
     ];
     let comparison = with_quarantine(&rows, &["flaky", "new", "none"]);
     let QuarantineSums { found, looked, answers, critical, expired } = &comparison.quarantine;
@@ -598,14 +533,12 @@ fn scores_between_pass_and_fail_count_as_they_are() {
             .iter()
             .zip(1..)
             .map(|(value, repeat)| {
-                let mut judged = arm("P").repeats.remove(0);
-                judged.repeat = repeat;
-                judged.outcome = Outcome::Scored(Score::new(*value, *value >= 0.5, ""));
-                judged
+                let outcome = Outcome::Scored(Score::new(*value, *value >= 0.5, ""));
+                ScoredSample { outcome, ..judged('P', repeat) }
             })
             .collect(),
     };
-    let case = CaseRow { case: case("a"), baseline: Some(scored(&[1.0, 0.75])), candidate: scored(&[0.5, 0.75]) };
+    let case = CaseRow { case: Case::new("a"), baseline: Some(scored(&[1.0, 0.75])), candidate: scored(&[0.5, 0.75]) };
     let of = |metric| {
         let mut comparing = ComparisonBuilder::new(Design { metric, ..design(2) });
         comparing.add(&case);
@@ -625,9 +558,7 @@ fn cases_that_an_early_decision_left_out_enter_nothing() {
     let mut comparing = ComparisonBuilder::new(Design { repeats: 2, baseline: true, ..Design::default() });
     comparing.add(&row("in", "PP", "PF"));
     comparing.add_unanalyzed(&row("out", "DD", "DD"));
-    let mut must = row("must", "PP", "FF");
-    must.case.critical = true;
-    comparing.add_unanalyzed(&must);
+    comparing.add_unanalyzed(&must(row("must", "PP", "FF")));
     let found = comparing.finish();
     assert_eq!(found.unlooked, crate::domain::EarlyStop { cases: 2, answers: 4 });
     assert_eq!((found.counts.cases, found.counts.skipped, found.counts.fail), (3, 1, 2));

@@ -111,9 +111,6 @@ impl<'a> Approvals<'a> {
 }
 
 /// The approved answers and proposals in `golden/snapshots/` that no case of the golden files asks for, sorted by name.
-///
-/// # Errors
-/// The golden files changed after they were surveyed, or the folder can't be read.
 pub fn unreferenced(root: &Path, dataset: &Dataset, rules: &dyn CheckRules) -> Result<Vec<PathBuf>, Problem> {
     let mut referenced = BTreeSet::new();
     dataset.stream(rules, &mut |case| {

@@ -55,9 +55,6 @@ pub fn each_candidate(settings: &Settings) -> Vec<Settings> {
 }
 
 /// Prepares all candidates. Sends nothing.
-///
-/// # Errors
-/// All mistakes of all of them, each once.
 pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
     let candidates = u32::try_from(each.len()).unwrap_or(u32::MAX);
     let mut prepared = Vec::with_capacity(each.len());
@@ -86,9 +83,6 @@ pub fn prepare_all(each: &[Settings]) -> Result<Vec<EvalContext<'_>>, Error> {
 }
 
 /// What each run would send. The baseline is asked once: with the run whose part of it is the largest.
-///
-/// # Errors
-/// As [`Prepared::forecast`].
 pub fn forecast_all(prepared: &[EvalContext<'_>]) -> Result<Vec<Forecast>, Error> {
     let mut forecasts: Vec<Forecast> = prepared.iter().map(forecast).collect::<Result<_, _>>()?;
     let asks = |forecast: &Forecast| forecast.baseline.as_ref().map_or(0, |arm| arm.planned);
@@ -103,9 +97,6 @@ pub fn forecast_all(prepared: &[EvalContext<'_>]) -> Result<Vec<Forecast>, Error
 }
 
 /// Runs all candidates, picks one, and writes the reports of the call into `folder`, verdict.json last.
-///
-/// # Errors
-/// As [`Prepared::eval`]; the folder of a candidate can't be used.
 pub fn eval_all(
     prepared: Vec<EvalContext<'_>>,
     candidates: &[Candidate],

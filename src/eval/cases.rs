@@ -99,9 +99,6 @@ fn bytes_of(case: &Case) -> usize {
 impl EvalContext<'_> {
     /// Hands out selected cases with their indexes among the selected ones, until `visit` breaks. Kept cases are those that
     /// are needed again, golden files hand out all.
-    ///
-    /// # Errors
-    /// The golden files changed since the survey.
     pub(crate) fn each_case(
         &self,
         source: CaseSource<'_>,

@@ -72,9 +72,6 @@ impl EvalContext<'_> {
     }
 
     /// Signs in at the service if requests may be sent, and opens the store.
-    ///
-    /// # Errors
-    /// Nobody can sign in, or the store can't be used.
     pub(crate) fn open_store(&self) -> Result<Store, Error> {
         if self.settings.run.cache != Cache::Only {
             self.targets.sign_in()?;

@@ -18,9 +18,6 @@ pub(super) struct Analysis {
 }
 
 /// Decides by what was scored.
-///
-/// # Errors
-/// The store can't be read.
 pub(super) fn analyze(
     context: &EvalContext<'_>,
     state: &RunState<'_>,

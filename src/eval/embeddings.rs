@@ -44,9 +44,6 @@ pub(super) struct RemoteModel {
 
 impl Embedders {
     /// Opens the models of these names. `run` is the run's own target.
-    ///
-    /// # Errors
-    /// All mistakes: a model that is not declared, or can't be used.
     pub(crate) fn open(
         names: &BTreeSet<String>,
         settings: &Settings,

@@ -88,9 +88,6 @@ impl ArmForecast {
 }
 
 /// Works out what would be sent and what it would cost. Neither sends nor writes anything.
-///
-/// # Errors
-/// There is a store, but it can't be read, or the golden files changed since the survey.
 pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
     let settings = context.settings;
     let store = context.existing_store()?;

@@ -16,9 +16,6 @@ const BATCH_CASES: usize = 256;
 const BATCH_ANSWERS: usize = 8_192;
 
 /// Stores what the run is.
-///
-/// # Errors
-/// The store can't be written.
 pub(crate) fn describe(context: &EvalContext<'_>, store: &Store, run: &OpenRun) -> Result<(), StoreError> {
     let info = &context.info;
     let facts = RunFacts {

@@ -62,9 +62,6 @@ struct Batch<'b> {
 
 impl JudgeClient<'_> {
     /// Scores a batch of answers; whatever its checks want to ask is asked in between.
-    ///
-    /// # Errors
-    /// The store can't be used.
     pub(crate) fn score(
         &mut self,
         batch: &[CaseAnswers<'_>],

@@ -86,9 +86,6 @@ type MeanReply = Option<(f64, u64)>;
 
 impl Judges {
     /// Opens the judges of these names.
-    ///
-    /// # Errors
-    /// All mistakes: a judge that is not declared, or can't be asked.
     pub(crate) fn open(
         names: &BTreeSet<String>,
         settings: &Settings,
@@ -111,9 +108,6 @@ impl Judges {
     }
 
     /// Mean output tokens of each judge's earlier replies, and how many there were.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub(crate) fn mean_replies(&self, store: Option<&Store>) -> Result<BTreeMap<&str, MeanReply>, Error> {
         let mut all = BTreeMap::new();
         for (name, judge) in &self.by_name {

@@ -55,9 +55,6 @@ pub(crate) struct CurrentState<'a> {
 }
 
 /// Compares with the merge base of HEAD and the revision that was asked for; with nothing where none was.
-///
-/// # Errors
-/// The revision can't be read, or the golden data of today have mistakes.
 pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
     let Some(rev) = &today.base.rev else {
         return Ok(Changes::default());

@@ -15,9 +15,6 @@ const RUNS: u32 = 20;
 /// run, both prompts ask the same, or there is neither a baseline nor a required pass rate. Sends and writes nothing.
 ///
 /// It goes by how much earlier answers to the same prompts vary, where the store knows that.
-///
-/// # Errors
-/// There is a store, but it can't be read.
 pub fn estimate_power(context: &EvalContext<'_>) -> Result<Option<PowerEstimate>, Error> {
     let shard = context.selection.shard.is_some_and(|shard| shard.is_partial());
     if !context.settings.gate.gated || shard {

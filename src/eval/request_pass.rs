@@ -18,9 +18,6 @@ use time::OffsetDateTime;
 use tokio::sync::mpsc;
 
 /// Requests the planned answers up to the first look, and keeps the cases that later phases need.
-///
-/// # Errors
-/// The store can't be used, or the golden files changed since the survey.
 pub(crate) fn send_initial(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
     announce(context, state, 1);
     let mut kept = KeptCases::new(context, state.retries.possible);
@@ -32,9 +29,6 @@ pub(crate) fn send_initial(context: &EvalContext<'_>, state: &mut RunState<'_>) 
 }
 
 /// Requests the answers of a later phase; `looks` is the number of looks that have their answers then.
-///
-/// # Errors
-/// The store can't be used, or the golden files changed since the survey.
 pub(crate) fn send_more(
     context: &EvalContext<'_>,
     state: &mut RunState<'_>,

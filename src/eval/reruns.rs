@@ -65,9 +65,6 @@ impl RerunPlan {
     }
 
     /// Works out which look the run is, by what the store knows, if there is one.
-    ///
-    /// # Errors
-    /// The store can't be read; there is nothing to extend.
     pub(crate) fn find(
         settings: &Settings,
         same: [u8; 32],
@@ -239,9 +236,6 @@ impl RerunPlan {
     }
 
     /// What earlier looks forbid, after all answers are there.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub(crate) fn before(
         &self,
         store: &Store,
@@ -280,9 +274,6 @@ impl RerunPlan {
 
     /// Remembers the look. Of the same answers, looked at by other rules, the less favourable decision stays: who found
     /// rules that promote them may act on that, and has not earned other answers by it.
-    ///
-    /// # Errors
-    /// The store can't be read or written.
     pub(crate) fn note(&self, store: &Store, look: &LookRecord) -> Result<(), StoreError> {
         let looks = store.looks(&self.series)?;
         let before = looks.iter().find(|before| before.attempt == look.attempt);

@@ -33,9 +33,6 @@ pub struct RunResult {
 }
 
 /// Runs what was prepared: requests, scores, compares, decides and reports. `watch` sees every scored case in plan order.
-///
-/// # Errors
-/// Nobody can sign in at the service, the store is not usable, or the golden files changed since the survey.
 pub fn run(
     mut context: EvalContext<'_>,
     folder: OutputDir,
@@ -93,9 +90,6 @@ pub fn run(
 }
 
 /// Sends the planned requests, up to the first look.
-///
-/// # Errors
-/// The store can't be used, or the golden files changed since the survey.
 pub(crate) fn request(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Result<(), Error> {
     request_pass::send_initial(context, state)?;
     let interrupt = state.hooks.interrupt.clone();

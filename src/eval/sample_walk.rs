@@ -85,9 +85,6 @@ pub(crate) type Visitor<'a> = dyn FnMut(&Case, Job, CacheLookup) -> Result<(), S
 impl SampleWalk<'_> {
     /// Visits the planned answers of the phase, and keeps the cases that are needed again. Returns why the store could not be
     /// read to the end.
-    ///
-    /// # Errors
-    /// The golden files changed since the survey.
     pub(crate) fn walk(
         &self,
         source: CaseSource<'_>,

@@ -58,9 +58,6 @@ impl<'a> ScorePass<'a> {
     }
 
     /// Scores every selected case, and hands the rows on in plan order. The store learns which cases did not pass.
-    ///
-    /// # Errors
-    /// The golden files changed since the survey.
     pub(crate) fn score_all(&self, watch: &mut dyn FnMut(&CaseRow)) -> Result<ScoredRun, Error> {
         self.pass(CaseSource::GoldenFiles, &|_, _| true, &mut |_, row, outcomes| {
             let outcome = row.candidate.outcome();
@@ -76,9 +73,6 @@ impl<'a> ScorePass<'a> {
     }
 
     /// Scores the cases of a source that are `wanted`, and hands on their rows with their indexes among the selected ones.
-    ///
-    /// # Errors
-    /// The golden files changed since the survey.
     pub(crate) fn score_some(
         &self,
         source: CaseSource<'_>,

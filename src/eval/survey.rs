@@ -390,9 +390,6 @@ impl<'a> SurveyPass<'a> {
 
 impl Survey {
     /// Digests of what decides besides prompts, dataset and policy.
-    ///
-    /// # Errors
-    /// A judge's prompt can't be opened.
     pub(crate) fn input_digests(&self, inputs: &FingerprintInputs<'_>) -> Result<InputDigests, Problems> {
         Ok(InputDigests {
             identical: self.identical,

@@ -81,9 +81,6 @@ impl Targets {
     }
 
     /// Makes sure that the first request can leave.
-    ///
-    /// # Errors
-    /// Nobody can sign in at the service.
     pub(crate) fn sign_in(&self) -> Result<(), Problem> {
         runtime::single_threaded()?.block_on(async {
             self.arms.candidate.sign_in().await?;

@@ -48,9 +48,6 @@ pub(crate) struct UsageEstimate {
 
 impl UsageEstimate {
     /// Of an arm's answers; `None` without the arm.
-    ///
-    /// # Errors
-    /// The store can't be read.
     pub(crate) fn of_arm(
         context: &EvalContext<'_>,
         store: Option<&Store>,

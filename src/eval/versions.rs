@@ -33,9 +33,6 @@ impl Version {
     }
 
     /// The request for a case.
-    ///
-    /// # Errors
-    /// The template does not render with the case's vars.
     pub fn render(&self, case: &Case) -> Result<Request, Problem> {
         self.prompt.render(&self.info.model, &case.vars, &case.history).map_err(|problem| {
             let at = format!("{} (case `{}` at {})", problem.message, case.id, case.place);
@@ -77,9 +74,6 @@ impl Versions {
 }
 
 /// Opens the prompts of both arms.
-///
-/// # Errors
-/// All mistakes of both prompts.
 pub(crate) fn open_versions(
     root: &Path,
     prompt: &str,
@@ -114,9 +108,6 @@ pub fn library(root: &Path) -> Library {
 }
 
 /// Opens a prompt and resolves its model.
-///
-/// # Errors
-/// All mistakes of the prompt.
 pub fn open_prompt(
     library: &Library,
     reference: &str,

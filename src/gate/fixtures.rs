@@ -1,7 +1,23 @@
 //! Policies and comparisons for the tests of this room.
 
-use crate::domain::{Comparison, Counts, Estimand, Metric, PairCounts, Policy, RateSums, Tally, Unit, Units};
+use super::RunContext;
+use crate::domain::{
+    Comparison, Completion, Counts, Estimand, Look, LooksBefore, Metric, PairCounts, Policy, RateSums, Tally, Unit,
+    Units,
+};
 use std::collections::BTreeMap;
+
+/// A gated run that is complete, at its only look.
+pub(super) const WHOLE: RunContext<'static> = RunContext {
+    models: (Some("m"), "m"),
+    judges: None,
+    gated: true,
+    whole_run: Completion::Complete,
+    confirms: false,
+    weaker: &[],
+    look: &Look::ONLY,
+    before: &LooksBefore::Clear,
+};
 
 pub(super) fn policy() -> Policy {
     Policy {

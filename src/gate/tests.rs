@@ -3,23 +3,12 @@
 mod oracles;
 mod properties;
 
-use super::fixtures::{alone, change, compared, passing, policy, units};
+use super::fixtures::{WHOLE, alone, change, compared, passing, policy, units};
 use super::*;
 use crate::domain::{Attempts, CaseId, SliceGate, TagSums};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-
-const WHOLE: RunContext<'static> = RunContext {
-    models: (Some("m"), "m"),
-    judges: None,
-    gated: true,
-    whole_run: Completion::Complete,
-    confirms: false,
-    weaker: &[],
-    look: &Look::ONLY,
-    before: &LooksBefore::Clear,
-};
 
 fn decided(comparison: &Comparison) -> GateDecision {
     decide(&policy(), comparison, &WHOLE)

@@ -32,7 +32,7 @@ struct Size {
 /// The exact sizes of both tests of a rule for `n` cases that are asked once: to promote what is worse
 /// by just the margin, and to block what is worse by just the tolerance.
 fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
-    let splits = Splits::new(n);
+    let splits = Splits { n };
     (
         splits.size(-rule.margin, rule.alpha, |differences| rule.promotes(differences)),
         splits.size(-rule.tolerance, rule.alpha, |differences| rule.blocks(differences)),
@@ -43,13 +43,13 @@ fn sizes(n: u32, rule: &Rule) -> (Size, Size) {
 /// is asked once: meant for n up to a few hundred.
 pub(crate) fn worst_promotion(n: u32, margin: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
-    Splits::new(n).worst(margin, |differences| differences.z(-margin, CORRECTION) >= z)
+    Splits { n }.worst(margin, |differences| differences.z(-margin, CORRECTION) >= z)
 }
 
 /// The same for blocking a candidate that is worse by just the tolerance.
 fn worst_block(n: u32, tolerance: f64, alpha: f64) -> f64 {
     let z = critical(alpha);
-    Splits::new(n).worst(tolerance, |differences| differences.z(-tolerance, CORRECTION) <= -z)
+    Splits { n }.worst(tolerance, |differences| differences.z(-tolerance, CORRECTION) <= -z)
 }
 
 /// A split of the cases, and the logarithm of the number of ways to it.
@@ -65,10 +65,6 @@ struct Splits {
 }
 
 impl Splits {
-    fn new(n: u32) -> Splits {
-        Splits { n }
-    }
-
     /// Those of which the rule says so.
     fn those(&self, says: impl Fn(&Differences) -> bool) -> Vec<Split> {
         let n = self.n;
@@ -141,7 +137,7 @@ fn twenty_cases_promote_a_loss_of_five_points_in_less_than_four_percent() {
 
 #[test]
 fn chances_of_all_splits_add_up_to_one() {
-    let splits = Splits::new(12);
+    let splits = Splits { n: 12 };
     let all = splits.those(|_| true);
     assert_eq!(all.len(), 13 * 14 / 2);
     for (loss, win) in [(0.05, 0.0), (0.3, 0.2), (0.6, 0.4), (1.0, 0.0)] {
@@ -153,7 +149,7 @@ fn chances_of_all_splits_add_up_to_one() {
 /// A test that always says so is wrong every time, wherever one looks, and one that never does is never wrong.
 #[test]
 fn the_range_above_alpha_is_told() {
-    let splits = Splits::new(5);
+    let splits = Splits { n: 5 };
     let always = splits.size(-0.05, 0.05, |_| true);
     assert!((always.worst - 1.0).abs() < 1e-9);
     assert_eq!(always.above, Some((0.05, 1.0)));

@@ -67,13 +67,9 @@ fn judged(project: &Project, variable: &str, rows: &[Value], repeats: usize) -> 
         "prompts/plain.prompt",
         format!("---\nmodel: gemini-2.5-flash\n---\n{{{{history}}}}{{{{role \"user\"}}}}{{{{{variable}}}}}\n"),
     );
-    let row = |row: &Value| {
-        let mut row = row.clone();
-        row["prompt"] = "plain".into();
-        format!("{row}\n")
-    };
-    project.write("answers.jsonl", rows.iter().map(row).collect::<String>());
-    let repeats = repeats.to_string();
+    let mut rows = rows.to_vec();
+    rows.iter_mut().for_each(|row| row["prompt"] = "plain".into());
+    project.write_rows("answers.jsonl", &rows);
     project
         .run(&format!(
             "eval --prompt plain --baseline none --no-gate --target recorded --answers answers.jsonl --repeat {repeats}"
@@ -214,51 +210,33 @@ fn other_evalsets_differ_only_for_the_same_reasons() {
     eprintln!("{} turns compared, {} differ for a known reason", compared.turns, compared.differences.len());
 }
 
-/// Why an outcome here is another one than that of promptfoo.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
-    /// A blocked, cut off or empty answer passes here only checks that are about how it ended.
-    Unusable,
-    /// What JSON or XML is looked for must be the whole answer or its one code block.
-    Inside,
-    /// A document type declaration is refused.
-    DocumentType,
-    /// JavaScript counts an emoji as two characters.
-    TwoCharacters,
-    /// Without regard to case, a final sigma is a sigma.
-    FinalSigma,
-    /// A replaced letter weighs more than an added one.
-    Replaced,
-    /// Another BLEU, to which case counts.
-    OtherBleu,
-    /// Another list of phrases.
-    OtherPhrases,
-    /// A function that is called twice counts twice.
-    CalledTwice,
-}
+// Why an outcome here is another one than that of promptfoo.
+const UNUSABLE: &str = "a blocked, cut off or empty answer passes here only checks that are about how it ended";
+const INSIDE: &str = "what JSON or XML is looked for must be the whole answer or its one code block";
+const OTHER_PHRASES: &str = "another list of phrases";
 
 /// The differences from promptfoo: test, the number of the answer (from 1), the outcome here, and why.
-const OF_PROMPTFOO: &[(&str, usize, &str, Why)] = &[
-    ("icontains, Greek", 3, "pass", Why::FinalSigma),
-    ("regex, an emoji", 2, "pass", Why::TwoCharacters),
-    ("regex, a slash and a brace", 3, "fail", Why::Unusable),
-    ("contains json", 2, "fail", Why::Inside),
-    ("contains json with a schema", 3, "fail", Why::Inside),
-    ("contains json with a schema", 4, "fail", Why::Inside),
-    ("is xml, forms", 4, "fail", Why::DocumentType),
-    ("contains xml", 2, "fail", Why::Inside),
-    ("contains xml with elements", 3, "fail", Why::Inside),
-    ("bleu, several", 3, "fail", Why::OtherBleu),
-    ("finish reason, length", 2, "fail", Why::Unusable),
-    ("finish reason, length", 4, "fail", Why::Unusable),
-    ("is refusal", 4, "fail", Why::OtherPhrases),
-    ("is refusal, otherwise", 1, "pass", Why::OtherPhrases),
-    ("is refusal, otherwise", 2, "fail", Why::OtherPhrases),
-    ("tool calls, twice", 1, "fail", Why::CalledTwice),
-    ("blank answers", 1, "fail", Why::Unusable),
-    ("blank answers", 2, "fail", Why::Unusable),
-    ("blank answers", 3, "fail", Why::Unusable),
-    ("cell: levenshtein", 3, "fail", Why::Replaced),
+const OF_PROMPTFOO: &[(&str, usize, &str, &str)] = &[
+    ("icontains, Greek", 3, "pass", "without regard to case, a final sigma is a sigma"),
+    ("regex, an emoji", 2, "pass", "JavaScript counts an emoji as two characters"),
+    ("regex, a slash and a brace", 3, "fail", UNUSABLE),
+    ("contains json", 2, "fail", INSIDE),
+    ("contains json with a schema", 3, "fail", INSIDE),
+    ("contains json with a schema", 4, "fail", INSIDE),
+    ("is xml, forms", 4, "fail", "a document type declaration is refused"),
+    ("contains xml", 2, "fail", INSIDE),
+    ("contains xml with elements", 3, "fail", INSIDE),
+    ("bleu, several", 3, "fail", "another BLEU, to which case counts"),
+    ("finish reason, length", 2, "fail", UNUSABLE),
+    ("finish reason, length", 4, "fail", UNUSABLE),
+    ("is refusal", 4, "fail", OTHER_PHRASES),
+    ("is refusal, otherwise", 1, "pass", OTHER_PHRASES),
+    ("is refusal, otherwise", 2, "fail", OTHER_PHRASES),
+    ("tool calls, twice", 1, "fail", "a function that is called twice counts twice"),
+    ("blank answers", 1, "fail", UNUSABLE),
+    ("blank answers", 2, "fail", UNUSABLE),
+    ("blank answers", 3, "fail", UNUSABLE),
+    ("cell: levenshtein", 3, "fail", "a replaced letter weighs more than an added one"),
 ];
 
 #[test]

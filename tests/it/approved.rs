@@ -210,20 +210,13 @@ fn the_first_differing_repeat_is_proposed() {
 fn an_answer_that_is_none_is_not_proposed() {
     let cases = ["blocked", "empty", "only-numbers"].map(|id| case(id, json!({"redact": ["numbers"]})));
     let project = with_cases(&cases);
-    let row = |case: &str, prompt: &str, text: &str, end: &str| {
-        format!("{}\n", json!({"case": case, "prompt": prompt, "text": text, "finish_reason": end}))
-    };
-    let rows: String = ["v1", "v2"]
-        .iter()
-        .flat_map(|prompt| {
-            [
-                row("blocked", prompt, "I think", "SAFETY"),
-                row("empty", prompt, "", "STOP"),
-                row("only-numbers", prompt, "42", "STOP"),
-            ]
-        })
-        .collect();
-    project.write("answers.jsonl", rows);
+    let mut rows = Vec::new();
+    for (case, text, end) in [("blocked", "I think", "SAFETY"), ("empty", "", "STOP"), ("only-numbers", "42", "STOP")] {
+        rows.extend(
+            ["v1", "v2"].map(|prompt| json!({"case": case, "prompt": prompt, "text": text, "finish_reason": end})),
+        );
+    }
+    project.write_rows("answers.jsonl", &rows);
     eval(&project, "", &[]);
     assert!(files(&project).is_empty(), "{:?}", files(&project));
     assert_eq!(outcome(&project, "only-numbers"), "fail: the redactions leave nothing of the answer to compare");

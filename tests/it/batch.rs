@@ -1,13 +1,12 @@
 //! `eval --batch`: the same plan through the batch API, and what becomes of its jobs when something goes wrong.
 
-use crate::support::batches::{BatchApi, Twist, answered, batch_api, failed};
+use crate::support::batches::{BatchApi, Twist, answered, batch_api, echo, failed, is_creation, is_look, nine, once};
 use crate::support::fake::Reply;
 use crate::support::project::{KEY, Project, Run};
 use gemini_sim::Simulator;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::{Child, Stdio};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 fn arguments(url: &str, more: &str) -> String {
     format!(
@@ -19,15 +18,20 @@ fn run(project: &Project, api: &BatchApi, more: &str) -> Run {
     project.run_with_key(&arguments(&api.fake.url, more))
 }
 
+/// Evaluates `v2` against `v1` with this model.
+fn run_with_model(project: &Project, api: &BatchApi, model: &str) -> Run {
+    project.edit("prompts/v1.prompt", "gemini-3.8-flash", model);
+    project.eval_at(&api.fake.url, "--repeat 1 --batch --batch-poll 1ms")
+}
+
 fn start(project: &Project, api: &BatchApi) -> Child {
     let mut command = project.command(&arguments(&api.fake.url, ""));
     command.env("GEMINI_API_KEY", KEY).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap()
 }
 
-/// A service that answers with what was asked, so that a wrong pairing shows.
 fn echoing(done_at: usize) -> BatchApi {
-    batch_api(done_at, |_, _, asks| answered(&format!("nine: {asks}")), |_, _| Twist::None)
+    batch_api(done_at, echo, |_, _| Twist::None)
 }
 
 /// Each answer stands at the case that it was given to.
@@ -89,7 +93,7 @@ fn failed_requests_get_another_job_where_that_can_help() {
             (1, 0) => failed(14, "unavailable"),
             (2, 0) => failed(8, "resource exhausted"),
             (3, 0) => Value::Null,
-            _ => answered(&format!("nine: {asks}")),
+            _ => echo(job, at, asks),
         },
         |_, _| Twist::None,
     );
@@ -130,20 +134,11 @@ fn a_request_that_is_refused_is_an_error_outcome_and_never_a_pass() {
 
 #[test]
 fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
-    let done = Mutex::new(false);
-    let done: &'static Mutex<bool> = Box::leak(Box::new(done));
-    let api = batch_api(
-        1,
-        |_, _, asks| answered(&format!("nine: {asks}")),
-        |request, _| {
-            let looks = request.method == "GET" && request.path.contains("/batches/");
-            if looks && !*done.lock().unwrap() {
-                Twist::Say(Reply::json(200, &serde_json::json!({"metadata": {"state": "BATCH_STATE_RUNNING"}})))
-            } else {
-                Twist::None
-            }
-        },
-    );
+    let done: &'static AtomicBool = Box::leak(Box::default());
+    let api = batch_api(1, echo, |request, _| match is_look(request) && !done.load(Ordering::SeqCst) {
+        true => Twist::Say(Reply::json(200, &json!({"metadata": {"state": "BATCH_STATE_RUNNING"}}))),
+        false => Twist::None,
+    });
     let project = Project::with_cases(80);
     let mut child = start(&project, &api);
     api.was_looked_at();
@@ -153,7 +148,7 @@ fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
 
     project.run("batch list").assert_stdout("batches/job0  run 1, 80 answers");
 
-    *done.lock().unwrap() = true;
+    done.store(true, Ordering::SeqCst);
     run(&project, &api, "--resume").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
     assert_paired(&project);
@@ -165,20 +160,11 @@ fn a_run_that_is_killed_while_it_waits_resumes_without_a_second_job() {
 fn a_job_whose_name_was_lost_is_found_by_its_label() {
     for created in [true, false] {
         let (telling, told) = std::sync::mpsc::channel();
-        let telling = Mutex::new(telling);
-        let first = AtomicBool::new(true);
-        let api = batch_api(
-            1,
-            |_, _, asks| answered(&format!("nine: {asks}")),
-            move |request, _| {
-                let creates = request.path.ends_with(":batchGenerateContent");
-                if creates && first.swap(false, Ordering::SeqCst) {
-                    let _ = telling.lock().unwrap().send(());
-                    return if created { Twist::Say(Reply::stall()) } else { Twist::Reply(Reply::stall()) };
-                }
-                Twist::None
-            },
-        );
+        let stall = move || {
+            let _ = telling.send(());
+            if created { Twist::Say(Reply::stall()) } else { Twist::Reply(Reply::stall()) }
+        };
+        let api = batch_api(1, echo, once(is_creation, stall));
         let project = Project::with_cases(80);
         let mut child = start(&project, &api);
         told.recv().unwrap();
@@ -195,18 +181,7 @@ fn a_job_whose_name_was_lost_is_found_by_its_label() {
 /// The connection breaks after the service has created the job.
 #[test]
 fn a_job_whose_creation_got_no_reply_is_not_created_twice() {
-    let first = AtomicBool::new(true);
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        move |request, _| {
-            let creates = request.path.ends_with(":batchGenerateContent");
-            match creates && first.swap(false, Ordering::SeqCst) {
-                true => Twist::Say(Reply::reset()),
-                false => Twist::None,
-            }
-        },
-    );
+    let api = nine(once(is_creation, || Twist::Say(Reply::reset())));
     let project = Project::with_cases(80);
     run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
@@ -250,15 +225,11 @@ fn what_ends_without_results_is_inconclusive() {
         ("BATCH_STATE_NEW_AND_UNKNOWN", "batch_failed"),
         ("BATCH_STATE_SUCCEEDED", "batch_failed"),
     ] {
-        let api = batch_api(
-            1,
-            |_, _, _| answered("nine"),
-            move |request, _| {
-                let looks = request.method == "GET" && request.path.contains("/batches/");
-                let body = serde_json::json!({"metadata": {"state": state}, "done": true});
-                if looks { Twist::Reply(Reply::json(200, &body)) } else { Twist::None }
-            },
-        );
+        let body = json!({"metadata": {"state": state}, "done": true});
+        let api = nine(move |request, _| match is_look(request) {
+            true => Twist::Reply(Reply::json(200, &body)),
+            false => Twist::None,
+        });
         let project = Project::with_cases(40);
         run(&project, &api, "").assert_exit(11);
         assert!(project.results().iter().all(|row| row["error"]["code"] == code), "{state}");
@@ -268,31 +239,18 @@ fn what_ends_without_results_is_inconclusive() {
 
 #[test]
 fn looks_that_fail_are_repeated_and_a_refused_key_stops() {
-    let failures = Mutex::new(3);
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        move |request, _| {
-            let looks = request.method == "GET" && request.path.contains("/batches/");
-            let mut failures = failures.lock().unwrap();
-            if looks && *failures > 0 {
-                *failures -= 1;
-                return Twist::Reply(Reply::error(503, "UNAVAILABLE", "overloaded"));
-            }
-            Twist::None
-        },
-    );
+    let looks = AtomicUsize::new(0);
+    let api = nine(move |request, _| match is_look(request) && looks.fetch_add(1, Ordering::SeqCst) < 3 {
+        true => Twist::Reply(Reply::error(503, "UNAVAILABLE", "overloaded")),
+        false => Twist::None,
+    });
     let project = Project::with_cases(80);
     run(&project, &api, "").assert_exit(0);
 
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        |request, _| match request.method.as_str() {
-            "GET" => Twist::Reply(Reply::error(403, "PERMISSION_DENIED", "no")),
-            _ => Twist::None,
-        },
-    );
+    let api = nine(|request, _| match request.method.as_str() {
+        "GET" => Twist::Reply(Reply::error(403, "PERMISSION_DENIED", "no")),
+        _ => Twist::None,
+    });
     let project = Project::with_cases(80);
     let ran = run(&project, &api, "").assert_exit(11);
     assert_eq!(api.count("GET", "/batches/"), 1);
@@ -301,14 +259,10 @@ fn looks_that_fail_are_repeated_and_a_refused_key_stops() {
 
 #[test]
 fn a_job_that_the_service_has_forgotten_is_asked_for_anew() {
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        |request, jobs| match request.path.contains("/batches/job0") && jobs.len() == 1 {
-            true => Twist::Reply(Reply::error(404, "NOT_FOUND", "Requested entity was not found.")),
-            false => Twist::None,
-        },
-    );
+    let api = nine(|request, jobs| match request.path.contains("/batches/job0") && jobs.len() == 1 {
+        true => Twist::Reply(Reply::error(404, "NOT_FOUND", "Requested entity was not found.")),
+        false => Twist::None,
+    });
     let project = Project::with_cases(80);
     run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 2);
@@ -346,25 +300,19 @@ fn after_the_time_to_wait_the_run_ends_and_its_jobs_go_on() {
 
 #[test]
 fn a_full_service_gets_the_rest_later() {
-    let models = "---\nmodel: googleai/gemini-3.8-pro\n---\n";
     let api = batch_api(
         2,
         |_, _, _| answered("nine"),
         |request, jobs| {
             let full = jobs.len() == 1 && jobs[0].looks < 2;
-            if full && request.path.ends_with(":batchGenerateContent") {
+            if full && is_creation(request) {
                 return Twist::Reply(Reply::error(429, "RESOURCE_EXHAUSTED", "too many enqueued tokens"));
             }
             Twist::None
         },
     );
     let project = Project::with_cases(40);
-    let v1 = project.read("prompts/v1.prompt");
-    let body = v1.rsplit("---").next().unwrap();
-    project.write("prompts/v1.prompt", format!("{models}{body}"));
-    let url = api.fake.url.clone();
-    let ran = project
-        .run_with_key(&format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms"));
+    let ran = run_with_model(&project, &api, "googleai/gemini-3.8-pro");
     assert_eq!(api.jobs().len(), 2, "{}", ran.transcript());
     assert!(project.results().iter().all(|row| row["outcome"] == "pass"), "{}", ran.transcript());
 }
@@ -412,21 +360,13 @@ fn what_has_to_wait_takes_nothing_with_it() {
             0 if asks.contains("1?") => failed(14, "unavailable"),
             _ => answered("nine"),
         },
-        move |request, jobs| {
-            let creates = request.path.ends_with(":batchGenerateContent");
-            if creates && jobs.len() == 1 && !refused.swap(true, Ordering::SeqCst) {
-                return Twist::Reply(Reply::error(429, "RESOURCE_EXHAUSTED", "too many"));
-            }
-            Twist::None
+        move |request, jobs| match is_creation(request) && jobs.len() == 1 && !refused.swap(true, Ordering::SeqCst) {
+            true => Twist::Reply(Reply::error(429, "RESOURCE_EXHAUSTED", "too many")),
+            false => Twist::None,
         },
     );
     let project = Project::with_cases(40);
-    let v1 = project.read("prompts/v1.prompt");
-    let body = v1.rsplit("---").next().unwrap();
-    project.write("prompts/v1.prompt", format!("---\nmodel: googleai/gemini-2.5-pro\n---\n{body}"));
-    let url = api.fake.url.clone();
-    let arguments = format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {url} --batch --batch-poll 1ms");
-    let ran = project.run_with_key(&arguments);
+    let ran = run_with_model(&project, &api, "googleai/gemini-2.5-pro");
     let rows = project.results();
     assert_eq!(rows.len(), 80);
     assert!(rows.iter().all(|row| row["outcome"] == "pass"), "{}", ran.transcript());
@@ -435,26 +375,20 @@ fn what_has_to_wait_takes_nothing_with_it() {
 /// A service that does not send the keys back keeps at least the order.
 #[test]
 fn results_without_keys_are_paired_by_their_order_and_never_bought_again() {
-    let api = batch_api(
-        1,
-        |_, _, asks| answered(&format!("nine: {asks}")),
-        |request, jobs| {
-            if !(request.method == "GET" && request.path.contains("/batches/")) {
-                return Twist::None;
-            }
-            let asked = |request: &Value| {
-                let last = request["contents"].as_array().unwrap().last().unwrap();
-                last["parts"][0]["text"].as_str().unwrap().to_owned()
-            };
-            let rows: Vec<Value> =
-                jobs[0].items.iter().map(|(_, request)| answered(&format!("nine: {}", asked(request)))).collect();
-            let output = serde_json::json!({"inlinedResponses": {"inlinedResponses": rows}});
-            Twist::Reply(Reply::json(
-                200,
-                &serde_json::json!({"metadata": {"state": "BATCH_STATE_SUCCEEDED"}, "done": true, "response": output}),
-            ))
-        },
-    );
+    let api = batch_api(1, echo, |request, jobs| {
+        if !is_look(request) {
+            return Twist::None;
+        }
+        let asked = |request: &Value| {
+            let last = request["contents"].as_array().unwrap().last().unwrap();
+            last["parts"][0]["text"].as_str().unwrap().to_owned()
+        };
+        let rows: Vec<Value> =
+            jobs[0].items.iter().map(|(_, request)| answered(&format!("nine: {}", asked(request)))).collect();
+        let output = json!({"inlinedResponses": {"inlinedResponses": rows}});
+        let body = json!({"metadata": {"state": "BATCH_STATE_SUCCEEDED"}, "done": true, "response": output});
+        Twist::Reply(Reply::json(200, &body))
+    });
     let project = Project::with_cases(80);
     run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
@@ -464,23 +398,17 @@ fn results_without_keys_are_paired_by_their_order_and_never_bought_again() {
 /// What an expired job had answered by then is kept; the rest failed.
 #[test]
 fn a_job_that_ends_badly_still_gives_what_it_has() {
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        |request, jobs| {
-            if !(request.method == "GET" && request.path.contains("/batches/")) {
-                return Twist::None;
-            }
-            let (key, _) = &jobs[0].items[0];
-            let mut row = answered("nine");
-            row["metadata"] = serde_json::json!({ "key": key });
-            let output = serde_json::json!({"inlinedResponses": {"inlinedResponses": [row]}});
-            Twist::Reply(Reply::json(
-                200,
-                &serde_json::json!({"metadata": {"state": "BATCH_STATE_EXPIRED", "output": output}, "done": true}),
-            ))
-        },
-    );
+    let api = nine(|request, jobs| {
+        if !is_look(request) {
+            return Twist::None;
+        }
+        let (key, _) = &jobs[0].items[0];
+        let mut row = answered("nine");
+        row["metadata"] = json!({ "key": key });
+        let output = json!({"inlinedResponses": {"inlinedResponses": [row]}});
+        let body = json!({"metadata": {"state": "BATCH_STATE_EXPIRED", "output": output}, "done": true});
+        Twist::Reply(Reply::json(200, &body))
+    });
     let project = Project::with_cases(40);
     run(&project, &api, "").assert_exit(11);
     let rows = project.results();
@@ -491,20 +419,17 @@ fn a_job_that_ends_badly_still_gives_what_it_has() {
 /// The reply to the creation is lost, and the first look for the job fails, too.
 #[test]
 fn in_doubt_nothing_is_created_before_the_service_was_asked() {
-    let (first, listed) = (AtomicBool::new(true), AtomicBool::new(true));
-    let api = batch_api(
-        1,
-        |_, _, _| answered("nine"),
-        move |request, _| {
-            if request.path.ends_with(":batchGenerateContent") && first.swap(false, Ordering::SeqCst) {
-                return Twist::Say(Reply::reset());
-            }
-            if request.path.contains("/batches?") && listed.swap(false, Ordering::SeqCst) {
-                return Twist::Reply(Reply::error(503, "UNAVAILABLE", "overloaded"));
-            }
-            Twist::None
-        },
+    let (created, listed) = (
+        once(is_creation, || Twist::Say(Reply::reset())),
+        once(
+            |request| request.path.contains("/batches?"),
+            || Twist::Reply(Reply::error(503, "UNAVAILABLE", "overloaded")),
+        ),
     );
+    let api = nine(move |request, jobs| match created(request, jobs) {
+        Twist::None => listed(request, jobs),
+        twist => twist,
+    });
     let project = Project::with_cases(80);
     run(&project, &api, "").assert_exit(0);
     assert_eq!(api.jobs().len(), 1);
@@ -514,21 +439,10 @@ fn in_doubt_nothing_is_created_before_the_service_was_asked() {
 #[test]
 fn a_job_that_is_paid_for_is_not_given_up_lightly() {
     for looked in [
-        || Reply::json(200, &serde_json::json!({"metadata": {"state": "JOB_STATE_PAUSED"}})),
+        || Reply::json(200, &json!({"metadata": {"state": "JOB_STATE_PAUSED"}})),
         || Reply::error(404, "NOT_FOUND", "not yet"),
     ] {
-        let first = AtomicBool::new(true);
-        let api = batch_api(
-            1,
-            |_, _, _| answered("nine"),
-            move |request, _| {
-                let looks = request.method == "GET" && request.path.contains("/batches/");
-                if looks && first.swap(false, Ordering::SeqCst) {
-                    return Twist::Reply(looked());
-                }
-                Twist::None
-            },
-        );
+        let api = nine(once(is_look, move || Twist::Reply(looked())));
         let project = Project::with_cases(80);
         run(&project, &api, "").assert_exit(0);
         assert_eq!(api.jobs().len(), 1);

@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 /// The project's outcome of each case: baseline, candidate.
 fn outcomes(project: &Project, cases: &[Value], answers: &[Value]) -> Vec<String> {
-    let lines = |rows: &[Value]| rows.iter().map(|row| format!("{row}\n")).collect::<String>();
-    project.write("golden/cases.jsonl", lines(cases));
-    project.write("answers.jsonl", lines(answers));
-    let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 1");
+    project.write_cases(cases);
+    project.write_rows("answers.jsonl", answers);
+    let ran = project.eval_recorded("");
     assert_ne!(ran.code, 2, "{}", ran.transcript());
     let results = project.results();
     let of = |case: &str, arm: &str| {

@@ -16,7 +16,7 @@ fn readme() -> String {
 }
 
 /// The content of the first fenced block in a language after a heading.
-fn block(text: &str, heading: &str, language: &str) -> String {
+pub(crate) fn block(text: &str, heading: &str, language: &str) -> String {
     let section = text.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}")).1;
     let opened =
         section.split_once(&format!("\n```{language}\n")).unwrap_or_else(|| panic!("no {language} under {heading}")).1;

@@ -1,6 +1,6 @@
 //! Faults on the wire, each through the whole run stage: what is asked again, what is kept, what ends the run, and that
 //! the key goes nowhere but into its header.
-use crate::support::fake::{Fake, Received, Reply};
+use crate::support::fake::{Fake, Received, Reply, gzip};
 use crate::support::runs::{KEY, Ran, gemini, job, limits, run_cases, run_jobs, settings};
 use promptgate::domain::{Failure, FailureKind, Source};
 use promptgate::internals::provider::{Gemini, GeminiSettings, Renewal};
@@ -168,7 +168,6 @@ async fn a_failure_that_all_requests_share_ends_the_run() {
             1.. => fault.clone(),
         });
         let cases: Vec<String> = (0..50).map(|n| format!("c{n}")).collect();
-        let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         let ran = run_cases(gemini(&fake.url), limits(), &cases).await;
         let StopReason::Stopped(Failure { kind: told, code: with, .. }) = &ran.end.ended else {
             panic!("{:?}", ran.end);
@@ -262,7 +261,6 @@ async fn a_rotated_key_is_read_once_for_all_workers_and_the_run_goes_on() {
         })
         .unwrap();
         let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
-        let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
         let limits = Limits { concurrency: 8, retries: 0, ..limits() };
         let ran = run_cases(target, limits, &cases).await;
         if goes_on {
@@ -345,7 +343,6 @@ async fn all_permits_are_used_and_no_more() {
     let limits = Limits { concurrency: 5, ..limits() };
     let fake = Fake::start(|_| Reply::answer("fine").together(5));
     let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
-    let cases: Vec<&str> = cases.iter().map(String::as_str).collect();
     let ran = run_cases(gemini(&fake.url), limits, &cases).await;
     assert_eq!(ran.end.ended, StopReason::Complete);
     let mut answered: Vec<u64> = ran.arrivals.iter().map(|arrival| arrival.asked.seq).collect();
@@ -372,21 +369,6 @@ async fn an_interrupted_run_keeps_what_arrived_and_drops_its_connections() {
     assert_eq!(ran.answer("c0").text, "fine");
     fake.gone(3).await;
     assert_eq!(fake.requests().len(), 4);
-}
-
-/// Stored blocks only: what a gzip writer without compression makes of it (RFC 1951, 1952).
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
-    });
-    let length = u16::try_from(bytes.len()).unwrap();
-    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
-    packed.extend(length.to_le_bytes());
-    packed.extend((!length).to_le_bytes());
-    packed.extend(bytes);
-    packed.extend(crc.to_le_bytes());
-    packed.extend(u32::from(length).to_le_bytes());
-    packed
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 /// The codes of the findings of each line of a JSONL file with these cases, those of code `near-duplicate` left out.
 fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
     let project = Project::empty();
-    let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
-    project.write("golden/cases.jsonl", lines);
+    project.write_cases(cases);
     let linted = commands::lint(&LintRequest {
         root: project.path(),
         golden: &[project.file("golden")],
@@ -209,7 +208,7 @@ fn what_is_said_of_two_checks_holds_for_every_text() {
     let project = Project::empty();
     let expect = |(a, b): &(usize, usize)| json!([checks[*a], checks[*b]]);
     let cases = with_checks(&pairs.iter().map(expect).collect::<Vec<_>>());
-    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
+    project.write_cases(&cases);
     let said = project.run("golden lint --json").stdout;
     let mut told = 0;
     for finding in serde_json::from_str::<Value>(&said).unwrap()["findings"].as_array().unwrap() {
@@ -249,7 +248,7 @@ fn what_is_asked_twice_is_found() {
         asks("h", "?", json!(["9"])),
         asks("i", "!", json!(["9"])),
     ];
-    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
+    project.write_cases(&cases);
     let ran = project.run("golden lint").assert_exit(2);
     insta::assert_snapshot!(ran.transcript());
 }
@@ -284,7 +283,7 @@ fn secrets_personal_data_and_leaked_answers_are_found_and_not_repeated() {
             json!([{"not": {"contains": "x"}}, "tents may be returned within thirty days if they were never used"]),
         ),
     ];
-    project.write("golden/cases.jsonl", cases.iter().map(|case| format!("{case}\n")).collect::<String>());
+    project.write_cases(&cases);
     let ran = project.run("golden lint").assert_exit(2);
     for secret in [&key, "Ann.Lee"] {
         assert!(!ran.stdout.contains(secret), "{}", ran.transcript());

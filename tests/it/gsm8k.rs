@@ -17,21 +17,11 @@ fn outcomes_equal_the_published_verdicts() {
     project.write("prompts/6b_finetuning.prompt", "{{question}}\n");
     project.write("prompts/6b_verification.prompt", "{{question}}\n");
     project
-        .run(&[
-            "eval",
-            "--prompt",
-            "6b_verification",
-            "--baseline",
-            "6b_finetuning",
-            "--golden",
-            &file("golden.jsonl"),
-            "--target",
-            "recorded",
-            "--answers",
-            &file("answers.jsonl"),
-            "--repeat",
-            "1",
-        ])
+        .run(&format!(
+            "eval --prompt 6b_verification --baseline 6b_finetuning --golden '{}' --target recorded --answers '{}' --repeat 1",
+            file("golden.jsonl"),
+            file("answers.jsonl")
+        ))
         .assert_exit(0);
     let verdict = project.verdict();
     assert_eq!(verdict["decision"], "promote");

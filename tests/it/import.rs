@@ -115,15 +115,15 @@ fn judge(project: &Project, table: &[Expected]) {
         let before = table[..row].iter().filter(|other| other.case == table[row].case).count();
         ["v1", "v2"][before]
     };
-    let mut lines = String::new();
+    let mut lines = Vec::new();
     for (index, row) in table.iter().enumerate() {
         assert_eq!(row.tool == row.ours, row.because.is_empty(), "{}: a difference needs a reason", row.case);
         let mut line = json!({"case": row.case, "prompt": arms(index), "text": ""});
         line.as_object_mut().unwrap().extend(row.answer.as_object().unwrap().clone());
-        lines += &format!("{line}\n");
+        lines.push(line);
     }
-    project.write("answers.jsonl", lines);
-    let ran = project.run("eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 1");
+    project.write_rows("answers.jsonl", &lines);
+    let ran = project.eval_recorded("");
     assert_ne!(ran.code, 2, "{}", ran.transcript());
     let results = project.results();
     let mut wrong = Vec::new();

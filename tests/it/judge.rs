@@ -1,34 +1,24 @@
 //! Checks that a model judges: what it is asked, what its replies lead to, and what happens when it fails.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::Project;
+use crate::support::project::{Project, judge_at};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A project whose answers are recorded and whose judge is this server. Case `case-N` has the answer `TEXT N`.
 fn project(judge: &Fake, cases: usize, text: &str, check: &str) -> Project {
     let project = Project::with_cases(1);
-    let rows: String = (0..cases)
-        .map(|i| format!("{{\"id\":\"case-{i:03}\",\"vars\":{{\"question\":\"Number {i}?\"}},\"expect\":[{check}]}}\n"))
-        .collect();
-    project.write("golden/cases.jsonl", rows);
-    let answers: String = (0..cases)
-        .map(|i| {
-            let text = serde_json::to_string(&format!("{text} {i}")).unwrap();
-            let row = |prompt: &str| {
-                format!(
-                    "{{\"case\":\"case-{i:03}\",\"prompt\":\"{prompt}\",\"text\":{text},\"finish_reason\":\"STOP\"}}\n"
-                )
-            };
-            row("v1") + &row("v2")
-        })
-        .collect();
-    project.write("answers.jsonl", answers);
-    project.write(
-        "promptgate.toml",
-        format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n", judge.url),
-    );
+    write_cases(&project, cases, check);
+    let answer = |i: usize, prompt| (format!("case-{i:03}"), prompt, format!("{text} {i}"));
+    project.record((0..cases).flat_map(|i| ["v1", "v2"].map(|prompt| answer(i, prompt))));
+    project.write("promptgate.toml", judge_at(&judge.url));
     project
+}
+
+fn write_cases(project: &Project, cases: usize, check: &str) {
+    let row =
+        |i| format!("{{\"id\":\"case-{i:03}\",\"vars\":{{\"question\":\"Number {i}?\"}},\"expect\":[{check}]}}\n");
+    project.write("golden/cases.jsonl", (0..cases).map(row).collect::<String>());
 }
 
 fn asked(request: &Received) -> String {
@@ -179,9 +169,7 @@ fn live(cases: usize, check: &str) -> (Project, Fake) {
         Reply::answer(if judging { "{\"reason\": \"\", \"pass\": true}" } else { "Here you are." })
     });
     let project = Project::with_cases(1);
-    let rows =
-        |i| format!("{{\"id\":\"case-{i:03}\",\"vars\":{{\"question\":\"Number {i}?\"}},\"expect\":[{check}]}}\n");
-    project.write("golden/cases.jsonl", (0..cases).map(rows).collect::<String>());
+    write_cases(&project, cases, check);
     (project, fake)
 }
 

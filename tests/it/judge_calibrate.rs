@@ -1,7 +1,7 @@
 //! `judge calibrate`: judges against people's labels, and what the gate makes of it.
 
 use crate::support::fake::{Fake, Received, Reply};
-use crate::support::project::{KEY, Project, Run};
+use crate::support::project::{KEY, Project, Run, judge_at};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -27,18 +27,12 @@ fn project(judge: &Fake, cases: usize, labels: usize) -> Project {
                 {"answer": format!("bad {i}"), "pass": false},
             ]);
         }
-        format!("{row}\n")
+        row
     };
-    project.write("golden/cases.jsonl", (0..cases).map(row).collect::<String>());
-    let answer = |i: usize, prompt: &str| {
-        let row = json!({"case": format!("case-{i:03}"), "prompt": prompt, "text": format!("fine {i}"), "finish_reason": "STOP"});
-        format!("{row}\n")
-    };
-    let answers: String = (0..cases).map(|i| answer(i, "v1") + &answer(i, "v2")).collect();
-    project.write("answers.jsonl", answers);
-    let settings =
-        format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n", judge.url);
-    project.write("promptgate.toml", settings);
+    project.write_cases(&(0..cases).map(row).collect::<Vec<_>>());
+    let answer = |i: usize, prompt| (format!("case-{i:03}"), prompt, format!("fine {i}"));
+    project.record((0..cases).flat_map(|i| ["v1", "v2"].map(|prompt| answer(i, prompt))));
+    project.write("promptgate.toml", judge_at(&judge.url));
     project
 }
 

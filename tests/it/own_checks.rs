@@ -6,13 +6,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The content of the first fenced block in a language after a heading of the page.
+/// A fenced block of the page.
 fn block(heading: &str, language: &str) -> String {
     let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/own-checks.md");
-    let page = fs::read_to_string(page).unwrap();
-    let section = page.split_once(&format!("\n{heading}\n")).unwrap().1;
-    let opened = section.split_once(&format!("\n```{language}\n")).unwrap().1;
-    opened.split_once("\n```").unwrap().0.to_owned()
+    super::docs::block(&fs::read_to_string(page).unwrap(), heading, language)
 }
 
 /// Judges these texts as the candidate's answers to the cases of the project, one each in turn.
@@ -129,11 +126,8 @@ fn with_script(cases: usize) -> Project {
             echo "{\"id\":\"$id\",\"pass\":$pass}"; done"#,
     );
     project.write("promptgate.toml", "[commands.says-yes]\nargv = [\"sh\", \"check.sh\"]\n");
-    let row = |i: usize| {
-        json!({"id": format!("c{i:03}"), "vars": {"question": "q"}, "expect": [{"command": "says-yes"}]}).to_string()
-            + "\n"
-    };
-    project.write("golden/cases.jsonl", (0..cases).map(row).collect::<String>());
+    let row = |i| json!({"id": format!("c{i:03}"), "vars": {"question": "q"}, "expect": [{"command": "says-yes"}]});
+    project.write_cases(&(0..cases).map(row).collect::<Vec<_>>());
     project
 }
 
@@ -257,16 +251,14 @@ fn no_key_reaches_a_command() {
 #[test]
 fn what_an_answer_took_is_judged_where_it_is_known() {
     let project = Project::with_cases(0);
-    let case =
-        |id: &str, check: Value| json!({"id": id, "vars": {"question": "q"}, "expect": [check]}).to_string() + "\n";
-    project.write(
-        "golden/cases.jsonl",
-        case("latency", json!({"latency": 100}))
-            + &case("slow", json!({"latency": 10}))
-            + &case("tokens", json!({"tokens": {"total": {"max": 30}}}))
-            + &case("cost", json!({"cost": 0.0000001}))
-            + &case("unknown", json!({"all": [{"latency": 100}, {"tokens": {"total": {"max": 30}}}, {"cost": 1}]})),
-    );
+    let case = |id: &str, check: Value| json!({"id": id, "vars": {"question": "q"}, "expect": [check]});
+    project.write_cases(&[
+        case("latency", json!({"latency": 100})),
+        case("slow", json!({"latency": 10})),
+        case("tokens", json!({"tokens": {"total": {"max": 30}}})),
+        case("cost", json!({"cost": 0.0000001})),
+        case("unknown", json!({"all": [{"latency": 100}, {"tokens": {"total": {"max": 30}}}, {"cost": 1}]})),
+    ]);
     project.write("promptgate.toml", "[prices.\"gemini-3.8-flash\"]\ninput = 1\noutput = 2\n");
     let known = |id: &str| {
         json!({"case": id, "prompt": "v2", "text": "a", "finish_reason": "STOP", "latency_ms": 50,

@@ -1,4 +1,4 @@
-//! Quarantine: cases of a tag that waver run and are reported, and decide nothing until a day that is written down.
+//! Quarantine: cases of a flaky tag run and are reported, and decide nothing until a day that is written down.
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::project::{Project, Run};

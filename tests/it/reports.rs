@@ -42,10 +42,14 @@ fn shorten(text: &str) -> String {
 }
 
 fn console(style: Style) -> String {
-    let mut console = Console::new(style, Redactor::default());
-    rows().iter().for_each(|row| console.case(row));
+    print(style, Redactor::default(), &rows(), &verdict())
+}
+
+fn print(style: Style, redactor: Redactor, rows: &[CaseRow], verdict: &Verdict) -> String {
+    let mut console = Console::new(style, redactor);
+    rows.iter().for_each(|row| console.case(row));
     let mut out = Vec::new();
-    console.finish(&verdict(), 10, Path::new("reports"), &mut out).unwrap();
+    console.finish(verdict, 10, Path::new("reports"), &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
 
@@ -176,11 +180,8 @@ fn rows_stand_in_plan_order_and_keep_hostile_text() {
     let dir = tempfile::tempdir().unwrap();
     let rows = rows();
     write_all(dir.path(), &rows, Redactor::default());
-    let mut lines = Vec::new();
-    for line in read(dir.path(), "results.jsonl").lines() {
-        let value: Value = serde_json::from_str(line).unwrap();
-        lines.push(value);
-    }
+    let text = read(dir.path(), "results.jsonl");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut expected = Vec::new();
     for row in &rows {
         for repeat in 1..=2 {
@@ -260,12 +261,9 @@ fn a_secret_appears_in_no_report() {
     verdict.candidate.path = format!("prompts/{KEY}.prompt");
     let errors = write(dir.path(), &run, &rows, &verdict, Redactor::new([KEY]));
     assert!(errors.is_empty(), "{errors:?}");
-    let mut console = Console::new(Style::default(), Redactor::new([KEY]));
-    rows.iter().for_each(|row| console.case(row));
-    let mut out = Vec::new();
-    console.finish(&verdict, 10, Path::new("reports"), &mut out).unwrap();
+    let printed = print(Style::default(), Redactor::new([KEY]), &rows, &verdict);
     let texts = FORMATS.iter().map(|format| (format.file, read(dir.path(), format.file)));
-    for (name, text) in texts.chain([("console", String::from_utf8(out).unwrap())]) {
+    for (name, text) in texts.chain([("console", printed)]) {
         assert!(!text.contains("AIzaSyD") && !text.contains("secret"), "{name}");
         assert!(text.contains("***") || text.contains("\\*\\*\\*"), "{name}");
     }

@@ -1,7 +1,7 @@
-//! Runs that the store remembers: listed, shown, compared with each other, and asked for what wavers.
+//! Past runs: listed, shown, compared with each other, and searched for flaky cases.
 
 use crate::support::fake::{Fake, Reply};
-use crate::support::project::{KEY, Project, Run};
+use crate::support::project::{KEY, Project, Run, judge_at};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -195,10 +195,7 @@ fn a_promote_that_models_judged_is_none() {
     let cases = project.read("golden/cases.jsonl");
     let judged = r#"{"judge":{"rubric":"It knows the hours."}}"#;
     project.write("golden/cases.jsonl", cases.replace(r#"{"contains":"nine"}"#, judged));
-    project.write(
-        "promptgate.toml",
-        format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{}\"\nmodel = \"gemini-3.8-flash\"\n", fake.url),
-    );
+    project.write("promptgate.toml", judge_at(&fake.url));
     for prompt in ["v1", "v2"] {
         eval(&project, &fake.url, prompt, "--repeat 1").assert_exit(0);
     }
@@ -344,10 +341,10 @@ fn hostile_names_act_nowhere_and_keys_are_masked() {
     project.run_with_key("compare 2 1").assert_stdout("must pass");
 }
 
-/// Recorded answers to two cases by repeat, of both prompts: case 0 wavers in the candidate, case 1 in both arms.
+/// Recorded answers to two cases by repeat, of both prompts: case 0 is flaky in the candidate, case 1 in both arms.
 fn recorded() -> Project {
     let project = Project::with_cases(3);
-    let mut rows = String::new();
+    let mut rows = Vec::new();
     for (prompt, case, answers) in [
         ("v1", 0, ["nine", "nine", "nine", "nine"]),
         ("v2", 0, ["nine", "ten", "nine", "nine"]),
@@ -356,18 +353,16 @@ fn recorded() -> Project {
         ("v1", 2, ["ten", "ten", "ten", "ten"]),
         ("v2", 2, ["nine", "nine", "nine", "nine"]),
     ] {
-        for text in answers {
-            rows += &format!("{}\n", json!({"case": format!("case-{case:05}"), "prompt": prompt, "text": text}));
-        }
+        rows.extend(answers.map(|text| json!({"case": format!("case-{case:05}"), "prompt": prompt, "text": text})));
     }
-    project.write("answers.jsonl", rows);
+    project.write_rows("answers.jsonl", &rows);
     let arguments = "eval --prompt v2 --baseline v1 --target recorded --answers answers.jsonl --repeat 4 --no-gate";
     project.run(arguments).assert_exit(0);
     project
 }
 
 #[test]
-fn cases_that_waver_stand_in_the_summary_and_in_a_list() {
+fn flaky_cases_stand_in_the_summary_and_in_a_list() {
     let project = recorded();
     let summary = project.read("reports/summary.md");
     let section = summary.split("### Flaky cases").nth(1).unwrap().split("\n\n").nth(1).unwrap();
@@ -400,7 +395,7 @@ fn cases_that_waver_stand_in_the_summary_and_in_a_list() {
 }
 
 #[test]
-fn what_wavers_only_from_run_to_run_is_found_too() {
+fn cases_that_are_flaky_only_from_run_to_run_are_found_too() {
     let wrong = Arc::new(AtomicBool::new(false));
     let turned = Arc::clone(&wrong);
     let fake = Fake::start(move |request| {

@@ -1,7 +1,7 @@
 //! Keys are kept: a key that every reply repeats, in every way there is, stands in no file and no output of a run, and
 //! neither does one that replaces it while the run goes on.
 
-use crate::support::fake::{Fake, Received, Reply};
+use crate::support::fake::{Fake, Received, Reply, gzip};
 use crate::support::project::{Project, Run};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_SAFE_NO_PAD};
@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -120,7 +119,7 @@ impl Traces {
                 panic!("{what}: {name} shows the key: {leak}");
             }
         }
-        for path in files(project.path()) {
+        for path in project.files() {
             if but.iter().any(|name| path.ends_with(name)) {
                 continue;
             }
@@ -129,11 +128,6 @@ impl Traces {
             }
         }
     }
-}
-
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
 
 /// What stands where the forms of the key are to come into a body, escaped as JSON may escape any text.
@@ -238,27 +232,6 @@ fn cut_off(status: u16, text: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-/// The bytes packed, in one block that is not compressed (RFC 1951, 3.2.4; RFC 1952).
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut crc = !0u32;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg());
-        }
-    }
-    let length = u16::try_from(bytes.len()).unwrap();
-    [
-        &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1][..],
-        &length.to_le_bytes(),
-        &(!length).to_le_bytes(),
-        bytes,
-        &(!crc).to_le_bytes(),
-        &u32::from(length).to_le_bytes(),
-    ]
-    .concat()
-}
-
 type Script = Vec<(Option<&'static str>, Reply)>;
 
 /// Failures after which the run goes on.
@@ -339,28 +312,12 @@ fn bad_replies() -> Script {
 }
 
 fn answers() -> Script {
-    let reasons = [
-        "STOP",
-        "MAX_TOKENS",
-        "SAFETY",
-        "RECITATION",
-        "LANGUAGE",
-        "OTHER",
-        "BLOCKLIST",
-        "PROHIBITED_CONTENT",
-        "SPII",
-        "MALFORMED_FUNCTION_CALL",
-        "MALFORMED_RESPONSE",
-        "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS",
-        "IMAGE_SAFETY",
-        "NO_IMAGE",
-        "MODEL_ARMOR",
-        KEY,
-        ESCAPED,
-    ];
-    let blocks = ["SAFETY", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "IMAGE_SAFETY", KEY, ESCAPED];
-    let replies = reasons.map(answer).into_iter().chain(blocks.map(blocked));
+    let reasons = "STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST PROHIBITED_CONTENT SPII \
+        MALFORMED_FUNCTION_CALL MALFORMED_RESPONSE UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS IMAGE_SAFETY \
+        NO_IMAGE MODEL_ARMOR";
+    let blocks = "SAFETY OTHER BLOCKLIST PROHIBITED_CONTENT IMAGE_SAFETY";
+    let with_key = |words: &'static str| words.split_whitespace().chain([KEY, ESCAPED]);
+    let replies = with_key(reasons).map(answer).chain(with_key(blocks).map(blocked));
     replies.map(|reply| (None, reply)).collect()
 }
 
@@ -462,6 +419,10 @@ fn keeps_its_key(what: &str, script: &dyn Fn() -> Script, more: &str) {
         let (fake, project, codes) = scripted(script());
         let ran = project.run_with(&format!("{PLAIN} --base-url {} {voice} {more}", fake.url), &planted());
         traces.assert_none(what, &project, &ran, &[]);
+        for request in fake.requests() {
+            assert_eq!(request.header("x-goog-api-key"), Some(KEY));
+            assert!(!request.path.contains(KEY), "{}", request.path);
+        }
         let got: Vec<Option<String>> =
             project.results().iter().map(|row| row["error"]["code"].as_str().map(str::to_owned)).collect();
         let codes: Vec<Option<String>> = codes.iter().map(|code| code.map(str::to_owned)).collect();
@@ -679,6 +640,20 @@ fn reports_hide_keys_of_the_golden_files() {
     }
 }
 
+/// Runs against Vertex AI at this address with the project's `credentials.json`.
+fn run_vertex(project: &Project, url: &str, more: &str) -> Run {
+    let file = project.file("credentials.json").to_string_lossy().into_owned();
+    let home = project.path().to_string_lossy().into_owned();
+    let variables = [
+        ("HOME", home.as_str()),
+        ("NO_PROXY", "127.0.0.1"),
+        ("GOOGLE_APPLICATION_CREDENTIALS", &file),
+        ("GOOGLE_CLOUD_PROJECT", "my-project"),
+        ("GOOGLE_VERTEX_BASE_URL", url),
+    ];
+    project.run_with(&format!("{PLAIN} --target vertex {more}"), &variables)
+}
+
 /// What a secret's reply looks like to the targets beside the Gemini API.
 #[cfg(feature = "vertex-auth")]
 #[test]
@@ -734,16 +709,7 @@ fn the_other_targets_keep_their_secrets() {
         "token_uri": format!("{}/token", tokens.url), "quota_project_id": "payer",
     });
     project.write("credentials.json", credentials.to_string());
-    let file = project.file("credentials.json").to_string_lossy().into_owned();
-    let home = project.path().to_string_lossy().into_owned();
-    let variables = [
-        ("HOME", home.as_str()),
-        ("NO_PROXY", "127.0.0.1"),
-        ("GOOGLE_APPLICATION_CREDENTIALS", &file),
-        ("GOOGLE_CLOUD_PROJECT", "my-project"),
-        ("GOOGLE_VERTEX_BASE_URL", &vertex.url),
-    ];
-    let ran = project.run_with(&format!("{PLAIN} --target vertex --concurrency 1"), &variables);
+    let ran = run_vertex(&project, &vertex.url, "--concurrency 1");
     traces.assert_none("vertex", &project, &ran, &[]);
     assert_eq!(vertex.requests().len(), 5, "{}", ran.transcript());
     let bearer = format!("Bearer {KEY}");
@@ -768,18 +734,7 @@ fn a_private_key_is_not_quoted() {
     for content in [whole.to_string(), lacks.to_string(), number.to_string(), format!("{whole}{private}"), pem] {
         let project = Project::with_cases(1);
         project.write("credentials.json", content);
-        let file = project.file("credentials.json").to_string_lossy().into_owned();
-        let home = project.path().to_string_lossy().into_owned();
-        let ran = project.run_with(
-            &format!("{PLAIN} --target vertex"),
-            &[
-                ("HOME", home.as_str()),
-                ("NO_PROXY", "127.0.0.1"),
-                ("GOOGLE_APPLICATION_CREDENTIALS", &file),
-                ("GOOGLE_CLOUD_PROJECT", "p"),
-                ("GOOGLE_VERTEX_BASE_URL", &service.url),
-            ],
-        );
+        let ran = run_vertex(&project, &service.url, "");
         traces.assert_none("service account", &project, &ran, &["credentials.json"]);
         assert_ne!(ran.code, 0, "{}", ran.transcript());
     }

@@ -8,28 +8,27 @@ use std::collections::BTreeMap;
 /// Cases of which each answers with its own text; `case-3` with another meaning.
 fn project(settings: &str, cases: usize) -> Project {
     let project = Project::with_cases(1);
-    let rows: String = (0..cases)
-        .map(|i| {
-            let check = json!({"semantic": {"to": "the shop opens at nine", "min": 0.9}});
-            json!({"id": format!("case-{i}"), "vars": {"question": format!("Number {i}?")}, "expect": [check]})
-                .to_string()
-                + "\n"
-        })
-        .collect();
-    project.write("golden/cases.jsonl", rows);
-    let answers: String = (0..cases)
-        .flat_map(|i| {
-            let text = if i == 3 { "lions sleep all day".to_owned() } else { format!("it opens at nine, number {i}") };
-            ["v1", "v2"].map(|prompt| {
-                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
-                    .to_string()
-                    + "\n"
-            })
-        })
-        .collect();
-    project.write("answers.jsonl", answers);
+    write_cases(&project, cases, "the shop opens at nine");
+    record(&project, cases, |i| match i {
+        3 => "lions sleep all day".to_owned(),
+        i => format!("it opens at nine, number {i}"),
+    });
     project.write("promptgate.toml", settings);
     project
+}
+
+fn write_cases(project: &Project, cases: usize, meaning: &str) {
+    let case = |i| {
+        let check = json!({"semantic": {"to": meaning, "min": 0.9}});
+        json!({"id": format!("case-{i}"), "vars": {"question": format!("Number {i}?")}, "expect": [check]})
+    };
+    project.write_cases(&(0..cases).map(case).collect::<Vec<_>>());
+}
+
+/// Records the same answer to each case in both arms.
+fn record(project: &Project, cases: usize, text: impl Fn(usize) -> String) {
+    let answer = |i: usize, prompt| (format!("case-{i}"), prompt, text(i));
+    project.record((0..cases).flat_map(|i| ["v1", "v2"].map(|prompt| answer(i, prompt))));
 }
 
 fn texts(request: &Received) -> Vec<String> {
@@ -199,17 +198,7 @@ fn a_service_elsewhere_needs_its_own_key_and_a_model() {
 fn long_texts_go_into_more_requests() {
     let fake = Fake::start(embed_as_openai);
     let project = project(&openai_at(&fake), 80);
-    let answers: String = (0..80)
-        .flat_map(|i| {
-            let text = format!("{i} {}", "nine ".repeat(1_200));
-            ["v1", "v2"].map(|prompt| {
-                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
-                    .to_string()
-                    + "\n"
-            })
-        })
-        .collect();
-    project.write("answers.jsonl", answers);
+    record(&project, 80, |i| format!("{i} {}", "nine ".repeat(1_200)));
     project.eval_recorded("").assert_exit(0);
     let sizes: Vec<usize> =
         fake.requests().iter().map(|request| inputs(request).iter().map(String::len).sum()).collect();
@@ -273,30 +262,13 @@ fn static_model(project: &Project) {
 fn a_static_model_of_the_project_asks_nobody() {
     let project = project("[embeddings.default]\npath = \"models/tiny\"\n", 80);
     static_model(&project);
-    let rows: String = (0..80)
-        .map(|i| {
-            let check = json!({"semantic": {"to": "the store opens", "min": 0.9}});
-            json!({"id": format!("case-{i}"), "vars": {"question": format!("Number {i}?")}, "expect": [check]})
-                .to_string()
-                + "\n"
-        })
-        .collect();
-    project.write("golden/cases.jsonl", rows);
-    let answers: String = (0..80)
-        .flat_map(|i| {
-            let text = match i {
-                3 => "lions",
-                4 => "zebras graze",
-                _ => "shop opens",
-            };
-            ["v1", "v2"].map(|prompt| {
-                json!({"case": format!("case-{i}"), "prompt": prompt, "text": text, "finish_reason": "STOP"})
-                    .to_string()
-                    + "\n"
-            })
-        })
-        .collect();
-    project.write("answers.jsonl", answers);
+    write_cases(&project, 80, "the store opens");
+    let text = |i| match i {
+        3 => "lions",
+        4 => "zebras graze",
+        _ => "shop opens",
+    };
+    record(&project, 80, |i| text(i).to_owned());
     let ran = project.eval_recorded("");
     let outcome = |case: &str| {
         let rows = project.results();

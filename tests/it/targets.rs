@@ -33,17 +33,8 @@ fn eval(project: &Project, more: &str, variables: &[(&str, &str)]) -> Run {
 /// No secret stands in any output or file but the one with the credentials.
 fn nothing_leaked(project: &Project, ran: &Run) {
     let mut texts = vec![ran.transcript().into_bytes()];
-    let mut folders = vec![project.path().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if !path.ends_with("credentials.json") {
-                texts.push(fs::read(&path).unwrap());
-            }
-        }
-    }
+    let files = project.files().into_iter().filter(|path| !path.ends_with("credentials.json"));
+    texts.extend(files.map(|path| fs::read(path).unwrap()));
     for text in texts {
         let text = String::from_utf8_lossy(&text);
         for secret in [TOKEN, REFRESH_TOKEN, CLIENT_SECRET, KEY, "BEGIN PRIVATE KEY"] {

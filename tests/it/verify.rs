@@ -11,6 +11,7 @@ fn verify(project: &Project, more: &str) -> Run {
     project.run(&format!("verify --prompt v2 {more}"))
 }
 
+#[derive(Clone)]
 struct Evidence {
     verdict: Value,
     rows: Vec<Value>,
@@ -125,7 +126,7 @@ fn what_was_edited_by_hand_is_found_out() {
     ];
     let original = Evidence::of(&project);
     let check = |edit: Edit, found: &str, redigest: bool| {
-        let mut evidence = Evidence { verdict: original.verdict.clone(), rows: original.rows.clone() };
+        let mut evidence = original.clone();
         // The rows are written anew, so that their digest is another one already.
         evidence.redigest();
         edit(&mut evidence);
@@ -144,16 +145,14 @@ fn what_was_edited_by_hand_is_found_out() {
         (|e| e.verdict["reasons"][0]["ignored"] = json!(true), "a key that no eval writes: `reasons.0.ignored`"),
     ];
     for (edit, found) in surplus {
-        let mut evidence = Evidence { verdict: original.verdict.clone(), rows: original.rows.clone() };
+        let mut evidence = original.clone();
         evidence.redigest();
         edit(&mut evidence);
         evidence.write(&project);
         verify(&project, "").assert_exit(2).assert_stderr(found);
     }
     // A verdict of an older promptgate has no sentence, and still holds.
-    let mut older = Evidence::of(&project);
-    older.verdict = original.verdict.clone();
-    older.rows = original.rows.clone();
+    let mut older = original.clone();
     older.verdict.as_object_mut().unwrap().remove("sentence");
     older.redigest();
     older.write(&project);
@@ -254,18 +253,14 @@ fn a_run_that_proves_nothing_of_the_service_never_holds() {
 #[test]
 fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
     let project = Project::with_cases(0);
-    let rows: String = (0..72)
-        .map(|i| {
-            let (critical, tag) = (i % 9 == 0, ["a", "b|c", "é"][i % 3]);
-            json!({
-                "id": format!("c{i}"), "critical": critical, "tags": [tag, "all"],
-                "vars": {"question": format!("When does the shop open, number {i}?")}, "expect": [{"contains": "nine"}],
-            })
-            .to_string()
-                + "\n"
+    let case = |i: usize| {
+        let (critical, tag) = (i % 9 == 0, ["a", "b|c", "é"][i % 3]);
+        json!({
+            "id": format!("c{i}"), "critical": critical, "tags": [tag, "all"],
+            "vars": {"question": format!("When does the shop open, number {i}?")}, "expect": [{"contains": "nine"}],
         })
-        .collect();
-    project.write("golden/cases.jsonl", rows);
+    };
+    project.write_cases(&(0..72).map(case).collect::<Vec<_>>());
     project.write("promptgate.toml", "baseline = \"v1\"\n");
     evaluate(&project, "--repeat 3").assert_exit(0);
     verify(&project, "").assert_exit(0);
@@ -305,22 +300,17 @@ fn rules_that_eval_was_given_are_given_again() {
 #[test]
 fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     let project = Project::with_cases(0);
-    let rows: String = (0..320)
-        .map(|i| {
-            let cluster = (i % 4 != 0).then(|| format!("family {}", i / 2));
-            json!({
-                "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": ([1.0, 0.5, 2.0][i % 3]),
-                "cluster": cluster, "vars": {"question": format!("Question {i}.")}, "expect": [{"contains": "nine"}],
-            })
-        })
-        .map(|mut row| {
-            if row["cluster"].is_null() {
-                row.as_object_mut().unwrap().remove("cluster");
-            }
-            format!("{row}\n")
-        })
-        .collect();
-    project.write("golden/cases.jsonl", rows);
+    let case = |i: usize| {
+        let mut case = json!({
+            "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": ([1.0, 0.5, 2.0][i % 3]),
+            "vars": {"question": format!("Question {i}.")}, "expect": [{"contains": "nine"}],
+        });
+        if i % 4 != 0 {
+            case["cluster"] = json!(format!("family {}", i / 2));
+        }
+        case
+    };
+    project.write_cases(&(0..320).map(case).collect::<Vec<_>>());
     project.write("promptgate.toml", "baseline = \"v1\"\n");
     // The candidate fails once on `c0`.
     let asked = AtomicUsize::new(0);

@@ -1,22 +1,11 @@
 //! One table with a sentence for every reason, and one for what a run is not.
 
-use super::super::fixtures::{alone, compared, policy};
-use super::super::{Completion, speaks_for};
+use super::super::fixtures::{WHOLE, alone, compared, policy};
+use super::super::speaks_for;
 use super::*;
-use crate::domain::{Attempts, CaseId, Look, LooksBefore, Method, PolicyChange, Slice};
+use crate::domain::{Attempts, CaseId, Method, PolicyChange, Slice, Words as _};
 use proptest::prelude::*;
 use std::fmt::Write as _;
-
-const FACTS: RunContext<'static> = RunContext {
-    models: (Some("m"), "m"),
-    judges: None,
-    gated: true,
-    whole_run: Completion::Complete,
-    confirms: false,
-    weaker: &[],
-    look: &Look::ONLY,
-    before: &LooksBefore::Clear,
-};
 
 const TOLD: SentenceContext<'static> = SentenceContext {
     candidate: "v2",
@@ -26,43 +15,6 @@ const TOLD: SentenceContext<'static> = SentenceContext {
     cases: (204, 204),
     promotable: true,
 };
-
-/// Every reason, in the order of the chain. A new one doesn't compile until it stands here.
-fn all_codes() -> Vec<ReasonCode> {
-    use ReasonCode::*;
-    let next = |code| match code {
-        NotWorse => Some(Identical),
-        Identical => Some(PassRate),
-        PassRate => Some(Critical),
-        Critical => Some(Regression),
-        Regression => Some(PassRateLow),
-        PassRateLow => Some(CandidateErrors),
-        CandidateErrors => Some(Guardrail),
-        Guardrail => Some(Slice),
-        Slice => Some(CriticalUnscored),
-        CriticalUnscored => Some(Errors),
-        Errors => Some(TooFew),
-        TooFew => Some(GuardrailOpen),
-        GuardrailOpen => Some(SliceOpen),
-        SliceOpen => Some(Budget),
-        Budget => Some(Stopped),
-        Stopped => Some(Shard),
-        Shard => Some(NothingScored),
-        NothingScored => Some(ServedModel),
-        ServedModel => Some(MixedModels),
-        MixedModels => Some(NothingPassed),
-        NothingPassed => Some(JudgeWeak),
-        JudgeWeak => Some(JudgeStale),
-        JudgeStale => Some(JudgeLenient),
-        JudgeLenient => Some(Store),
-        Store => Some(Weakened),
-        Weakened => Some(EarlierLook),
-        EarlierLook => Some(AttemptsLost),
-        AttemptsLost => Some(NotGated),
-        NotGated => None,
-    };
-    std::iter::successors(Some(NotWorse), |code| next(*code)).collect()
-}
 
 /// A comparison that has something to say for every reason.
 fn comparison() -> Comparison {
@@ -142,11 +94,11 @@ fn every_reason_has_a_sentence_without_jargon() {
         after: None,
         weaker: true,
     }];
-    let facts = RunContext { weaker: &weaker, ..FACTS };
+    let facts = RunContext { weaker: &weaker, ..WHOLE };
     let policy = Policy { min_pass_rate: Some(0.9), critical_tags: vec!["legal".to_owned()], ..policy() };
     let mut table = String::new();
-    for code in all_codes() {
-        let text = of(&TOLD, &policy, &facts, &comparison(), code);
+    for (_, code) in ReasonCode::WORDS {
+        let text = of(&TOLD, &policy, &facts, &comparison(), *code);
         let words: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).map(str::to_lowercase).collect();
         for jargon in ["z", "alpha", "margin", "tolerance", "interval", "significant", "p", "arm", "candidate"] {
             assert!(!words.iter().any(|word| word == jargon), "{jargon}: {text}");
@@ -174,10 +126,10 @@ fn what_a_run_is_not_is_told() {
     ];
     for (what, run) in runs {
         for code in [ReasonCode::NotWorse, ReasonCode::Critical, ReasonCode::TooFew] {
-            say(what, of(&run, &policy, &FACTS, &comparison(), code));
+            say(what, of(&run, &policy, &WHOLE, &comparison(), code));
         }
     }
-    let ungated = RunContext { gated: false, ..FACTS };
+    let ungated = RunContext { gated: false, ..WHOLE };
     say("no gate", of(&not, &policy, &ungated, &comparison(), ReasonCode::NotGated));
 
     let single = alone(&[(3, 196), (0, 8)], 3);
@@ -189,20 +141,20 @@ fn what_a_run_is_not_is_told() {
         (&required, ReasonCode::TooFew),
         (&policy, ReasonCode::NotGated),
     ] {
-        say("without a baseline", of(&without, policy, &FACTS, &single, code));
+        say("without a baseline", of(&without, policy, &WHOLE, &single, code));
     }
     for needed in [None, Some(SampleSize { cases: 310, repeats: Some(6) })] {
         let open = GateDecision { needed, ..decided(ReasonCode::TooFew) };
-        say("open", sentence(&TOLD, &policy, &FACTS, &comparison(), &open));
+        say("open", sentence(&TOLD, &policy, &WHOLE, &comparison(), &open));
     }
     let mut early = comparison();
     early.unlooked.cases = 136;
-    say("early", of(&TOLD, &policy, &FACTS, &early, ReasonCode::NotWorse));
+    say("early", of(&TOLD, &policy, &WHOLE, &early, ReasonCode::NotWorse));
     early.quarantine.looked = 8;
-    say("early, and some aside", of(&TOLD, &policy, &FACTS, &early, ReasonCode::TooFew));
+    say("early, and some aside", of(&TOLD, &policy, &WHOLE, &early, ReasonCode::TooFew));
     let mut unanswered = comparison();
     unanswered.baseline.scored = 0;
-    say("no answer", of(&TOLD, &policy, &FACTS, &unanswered, ReasonCode::NothingScored));
+    say("no answer", of(&TOLD, &policy, &WHOLE, &unanswered, ReasonCode::NothingScored));
     let better = GateDecision {
         difference: Some(crate::domain::Difference {
             estimate: 0.17,
@@ -213,19 +165,19 @@ fn what_a_run_is_not_is_told() {
         }),
         ..decided(ReasonCode::NotWorse)
     };
-    say("better", sentence(&TOLD, &policy, &FACTS, &comparison(), &better));
+    say("better", sentence(&TOLD, &policy, &WHOLE, &comparison(), &better));
     let nothing = GateDecision { reasons: Vec::new(), ..decided(ReasonCode::TooFew) };
-    say("no reason", sentence(&TOLD, &policy, &FACTS, &comparison(), &nothing));
+    say("no reason", sentence(&TOLD, &policy, &WHOLE, &comparison(), &nothing));
     insta::assert_snapshot!(context);
 }
 
 proptest! {
     /// Only a promote that may be acted on says that it may go live.
     #[test]
-    fn only_what_may_go_live_is_said_to(at in 0usize..27, simulated: bool, replayed: bool, part: bool, promotable: bool) {
-        let code = all_codes()[at];
+    fn only_what_may_go_live_is_said_to(at in 0..ReasonCode::WORDS.len(), simulated: bool, replayed: bool, part: bool, promotable: bool) {
+        let (_, code) = ReasonCode::WORDS[at];
         let context = SentenceContext { simulated, replayed, cases: (if part { 40 } else { 204 }, 204), promotable, ..TOLD };
-        let text = of(&context, &policy(), &FACTS, &comparison(), code);
+        let text = of(&context, &policy(), &WHOLE, &comparison(), code);
         prop_assert_eq!(
             text.starts_with("v2 may go live"),
             promotable && speaks_for(code) == Decision::Promote

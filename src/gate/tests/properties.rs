@@ -1,12 +1,10 @@
 //! Properties of the way from judged answers to the decision, with everything that may play a part: tags and critical ones,
 //! must-pass cases, weights, clusters, scores in between, both estimands, and policies of all kinds.
 
-use crate::compare::ComparisonBuilder;
-use crate::domain::{
-    ArmRow, Case, CaseRow, Comparison, Decision, Design, Estimand, Failure, FailureKind, Look, LooksBefore, Metric,
-    Outcome, Policy, Score, ScoredSample, Units,
-};
-use crate::gate::{Completion, GateDecision, RunContext, decide};
+use crate::compare::{ComparisonBuilder, fixtures};
+use crate::domain::{ArmRow, Case, CaseRow, Comparison, Decision, Design, Estimand, Metric, Policy, Units};
+use crate::gate::fixtures::WHOLE;
+use crate::gate::{GateDecision, RunContext, decide};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use proptest::prelude::*;
 
@@ -66,16 +64,7 @@ impl Run {
     }
 
     fn decided_of(&self, rows: &[CaseRow]) -> GateDecision {
-        let facts = RunContext {
-            look: &Look::ONLY,
-            before: &LooksBefore::Clear,
-            models: (Some("m"), "m"),
-            judges: None,
-            gated: true,
-            whole_run: Completion::Complete,
-            confirms: self.confirms,
-            weaker: &[],
-        };
+        let facts = RunContext { confirms: self.confirms, ..WHOLE };
         decide(&self.policy, &self.comparison(rows), &facts)
     }
 
@@ -113,18 +102,7 @@ struct Spot {
 }
 
 fn arm(letters: &[char]) -> ArmRow {
-    let errored = |kind| Outcome::Errored(Failure { kind, code: "code".to_owned(), message: "message".to_owned() });
-    let judged = |(letter, repeat): (&char, u32)| {
-        let outcome = match letter {
-            'P' => Outcome::Scored(Score::binary(true, "")),
-            'H' => Outcome::Scored(Score::new(0.6, true, "")),
-            'F' => Outcome::Scored(Score::binary(false, "")),
-            'R' => errored(FailureKind::Request),
-            _ => errored(FailureKind::Transport),
-        };
-        ScoredSample { attempts: 1, ..ScoredSample::new(repeat, outcome) }
-    };
-    ArmRow { repeats: letters.iter().zip(1..).map(judged).collect() }
+    fixtures::arm(&String::from_iter(letters))
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {

@@ -284,12 +284,19 @@ pub(super) fn rows() -> Vec<CaseRow> {
     let hostile = "\u{1b}[31mred\u{7} ]]> <testcase/>\r\n::error file=x::y\n##[group]z\n@everyone \
                    ![x](https://evil.example/p.png)\nשלום \u{202e}cba\n```\n# not a heading\n";
     let long_line = "x".repeat(1024 * 1024);
-    let mut critical = row(
+    let place = |suite| {
+        let mut line = 2;
+        move |id: &str, baseline: [ScoredSample; 2], candidate: [ScoredSample; 2]| {
+            line += 7;
+            row(id, suite, line - 7, arm(baseline), arm(candidate))
+        }
+    };
+    let (mut refund, mut shipping) = (place("refunds"), place("shipping"));
+    let both = |sample: ScoredSample| [sample.clone(), sample];
+    let mut critical = refund(
         "refund <b>@team</b>",
-        "refunds",
-        2,
-        arm([pass("Within 30 days."), pass("Within 30 days.")]),
-        arm([pass("Within 30 days."), fail("Within 14 days of delivery.", "the answer lacks \"30 days\"")]),
+        both(pass("Within 30 days.")),
+        [pass("Within 30 days."), fail("Within 14 days of delivery.", "the answer lacks \"30 days\"")],
     );
     critical.case.critical = true;
     let mut calls = answer("");
@@ -298,75 +305,35 @@ pub(super) fn rows() -> Vec<CaseRow> {
     let with_calls = judged(Outcome::Scored(Score::binary(true, "")), Some(calls), vec![check(true, "called")]);
     vec![
         critical,
-        row(
-            "hostile",
-            "refunds",
-            9,
-            arm([pass("fine"), pass("fine")]),
-            arm([fail(hostile, hostile), fail(hostile, hostile)]),
-        ),
-        row(
+        refund("hostile", both(pass("fine")), both(fail(hostile, hostile))),
+        refund(
             "one-megabyte-line",
-            "refunds",
-            16,
-            arm([pass(&long_line), pass(&long_line)]),
-            arm([fail(&format!("{long_line}!"), "too long"), pass(&long_line)]),
+            both(pass(&long_line)),
+            [fail(&format!("{long_line}!"), "too long"), pass(&long_line)],
         ),
-        row(
-            "better\u{202e}",
-            "refunds",
-            23,
-            arm([fail("14 days", "lacks"), pass("30 days")]),
-            arm([pass("30 days"), pass("30 days")]),
-        ),
-        row(
+        refund("better\u{202e}", [fail("14 days", "lacks"), pass("30 days")], both(pass("30 days"))),
+        shipping(
             "reworded",
-            "shipping",
-            2,
-            arm([pass("It takes two days."), pass("It takes two days.")]),
-            arm([pass("It takes two days."), pass("Delivery takes two days.")]),
+            both(pass("It takes two days.")),
+            [pass("It takes two days."), pass("Delivery takes two days.")],
         ),
-        row(
-            "calls",
-            "shipping",
-            9,
-            arm([with_calls.clone(), with_calls.clone()]),
-            arm([with_calls.clone(), with_calls]),
-        ),
-        row(
-            "empty",
-            "shipping",
-            16,
-            arm([fail("no", "lacks"), fail("no", "lacks")]),
-            arm([unusable("the answer is empty"), unusable("the answer is empty")]),
-        ),
-        row(
+        shipping("calls", both(with_calls.clone()), both(with_calls)),
+        shipping("empty", both(fail("no", "lacks")), both(unusable("the answer is empty"))),
+        shipping(
             "transport",
-            "shipping",
-            23,
-            arm([pass("yes"), pass("yes")]),
-            arm([pass("yes"), error(FailureKind::Transport, "http_503", "overloaded @x\n::error::y")]),
+            both(pass("yes")),
+            [pass("yes"), error(FailureKind::Transport, "http_503", "overloaded @x\n::error::y")],
         ),
-        row(
+        shipping(
             "matcher",
-            "shipping",
-            30,
-            arm([error(FailureKind::RateLimit, "http_429", "slow down"), pass("yes")]),
-            arm([error(FailureKind::Matcher, "matcher", "no judgement"), pass("yes")]),
+            [error(FailureKind::RateLimit, "http_429", "slow down"), pass("yes")],
+            [error(FailureKind::Matcher, "matcher", "no judgement"), pass("yes")],
         ),
-        row(
-            "identical",
-            "shipping",
-            37,
-            arm([skipped(Skip::Identical), skipped(Skip::Identical)]),
-            arm([skipped(Skip::Identical), skipped(Skip::Identical)]),
-        ),
-        row(
+        shipping("identical", both(skipped(Skip::Identical)), both(skipped(Skip::Identical))),
+        shipping(
             "over-budget",
-            "shipping",
-            44,
-            arm([skipped(Skip::Budget), skipped(Skip::Interrupted)]),
-            arm([skipped(Skip::Budget), skipped(Skip::Stopped)]),
+            [skipped(Skip::Budget), skipped(Skip::Interrupted)],
+            [skipped(Skip::Budget), skipped(Skip::Stopped)],
         ),
     ]
 }

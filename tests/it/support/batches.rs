@@ -2,6 +2,7 @@
 
 use super::fake::{Fake, Received, Reply};
 use serde_json::{Value, json};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
@@ -76,6 +77,35 @@ pub(crate) fn answered(text: &str) -> Value {
         "usageMetadata": {"promptTokenCount": 1000, "candidatesTokenCount": 100, "totalTokenCount": 1100},
         "modelVersion": "gemini-3.8-flash",
     }})
+}
+
+/// An answer that holds what was asked, so that a wrong pairing shows.
+pub(crate) fn echo(_: &Job, _: usize, asks: &str) -> Value {
+    answered(&format!("nine: {asks}"))
+}
+
+/// A service that answers every item with `nine` at the first look.
+pub(crate) fn nine(script: impl Fn(&Received, &[Job]) -> Twist + Send + Sync + 'static) -> BatchApi {
+    batch_api(1, |_, _, _| answered("nine"), script)
+}
+
+/// The request creates a job.
+pub(crate) fn is_creation(request: &Received) -> bool {
+    request.path.ends_with(":batchGenerateContent")
+}
+
+/// The request looks at a job.
+pub(crate) fn is_look(request: &Received) -> bool {
+    request.method == "GET" && request.path.contains("/batches/")
+}
+
+/// Changes what the first request of this kind meets.
+pub(crate) fn once(
+    kind: fn(&Received) -> bool,
+    twist: impl Fn() -> Twist + Send + Sync,
+) -> impl Fn(&Received, &[Job]) -> Twist + Send + Sync {
+    let first = AtomicBool::new(true);
+    move |request, _| if kind(request) && first.swap(false, Ordering::SeqCst) { twist() } else { Twist::None }
 }
 
 /// The result of an item that failed, with a code of gRPC.

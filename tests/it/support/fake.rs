@@ -143,6 +143,21 @@ impl Reply {
     }
 }
 
+/// Bytes packed in one block that is not compressed (RFC 1951, 3.2.4; RFC 1952).
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let crc = !bytes.iter().fold(u32::MAX, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xedb8_8320 & (crc & 1).wrapping_neg()))
+    });
+    let length = u16::try_from(bytes.len()).unwrap();
+    let mut packed = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255, 1];
+    packed.extend(length.to_le_bytes());
+    packed.extend((!length).to_le_bytes());
+    packed.extend(bytes);
+    packed.extend(crc.to_le_bytes());
+    packed.extend(u32::from(length).to_le_bytes());
+    packed
+}
+
 fn half_an_answer() -> Vec<u8> {
     b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 400\r\n\r\n{\"candidates\":[{\"content\""
         .to_vec()

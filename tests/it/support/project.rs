@@ -10,27 +10,10 @@ use tempfile::TempDir;
 pub(crate) const KEY: &str = "test-key-0123456789";
 
 /// Variables of the machine that change what a run does.
-const UNSET: [&str; 19] = [
-    "CI",
-    "GITHUB_ACTIONS",
-    "TF_BUILD",
-    "BUILD_ID",
-    "JENKINS_URL",
-    "KUBERNETES_SERVICE_HOST",
-    "CLOUD_RUN_JOB",
-    "NO_COLOR",
-    "GITHUB_BASE_REF",
-    "GITHUB_REF",
-    "CI_MERGE_REQUEST_DIFF_BASE_SHA",
-    "CI_MERGE_REQUEST_TARGET_BRANCH_NAME",
-    "SYSTEM_PULLREQUEST_TARGETBRANCH",
-    "BITBUCKET_PR_DESTINATION_BRANCH",
-    "CHANGE_TARGET",
-    "GITHUB_RUN_ATTEMPT",
-    "SYSTEM_JOBATTEMPT",
-    "BUILDKITE_RETRY_COUNT",
-    "BITBUCKET_STEP_RUN_NUMBER",
-];
+const UNSET: &str = "CI GITHUB_ACTIONS TF_BUILD BUILD_ID JENKINS_URL KUBERNETES_SERVICE_HOST CLOUD_RUN_JOB NO_COLOR \
+    GITHUB_BASE_REF GITHUB_REF CI_MERGE_REQUEST_DIFF_BASE_SHA CI_MERGE_REQUEST_TARGET_BRANCH_NAME \
+    SYSTEM_PULLREQUEST_TARGETBRANCH BITBUCKET_PR_DESTINATION_BRANCH CHANGE_TARGET GITHUB_RUN_ATTEMPT \
+    SYSTEM_JOBATTEMPT BUILDKITE_RETRY_COUNT BITBUCKET_STEP_RUN_NUMBER";
 
 /// What stands behind `promptgate` on a command line: words between blanks, where `'…'` is one word, or a list.
 pub(crate) trait Arguments {
@@ -67,22 +50,15 @@ impl<T: Arguments + ?Sized> Arguments for &T {
     }
 }
 
-impl Arguments for [&str] {
+impl Arguments for Vec<&str> {
     fn words(&self) -> Vec<String> {
         self.iter().copied().map(str::to_owned).collect()
     }
 }
 
-impl<const N: usize> Arguments for [&str; N] {
-    fn words(&self) -> Vec<String> {
-        self.as_slice().words()
-    }
-}
-
-impl Arguments for Vec<&str> {
-    fn words(&self) -> Vec<String> {
-        self.as_slice().words()
-    }
+/// Settings whose default judge is the service at this address.
+pub(crate) fn judge_at(url: &str) -> String {
+    format!("[judges.default]\ntarget = \"gemini\"\nbase_url = \"{url}\"\nmodel = \"gemini-3.8-flash\"\n")
 }
 
 /// What one call of the binary did. The project's path reads `[PROJECT]` in its streams.
@@ -231,6 +207,15 @@ impl Project {
         rusqlite::Connection::open(self.file(".promptgate/store.sqlite")).unwrap()
     }
 
+    /// All files below this folder.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        fn below(folder: &Path) -> Vec<PathBuf> {
+            let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+            entries.flat_map(|path| if path.is_dir() { below(&path) } else { vec![path] }).collect()
+        }
+        below(self.path())
+    }
+
     /// Git in this folder, without the settings of this machine.
     #[track_caller]
     pub(crate) fn git(&self, arguments: &str) -> String {
@@ -256,7 +241,8 @@ impl Project {
         for (name, _) in std::env::vars_os() {
             let text = name.to_string_lossy();
             let own = ["PROMPTGATE_", "GEMINI_", "GOOGLE_"];
-            if own.iter().any(|prefix| text.starts_with(prefix)) || UNSET.contains(&text.as_ref()) {
+            if own.iter().any(|prefix| text.starts_with(prefix)) || UNSET.split_whitespace().any(|unset| unset == text)
+            {
                 command.env_remove(&name);
             }
         }

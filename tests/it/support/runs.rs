@@ -135,8 +135,8 @@ impl Progress for Events {
     }
 }
 
-pub(crate) async fn run_cases(target: Gemini, limits: Limits, cases: &[&str]) -> Ran {
-    let jobs = cases.iter().enumerate().map(|(seq, case)| job(seq as u64, case)).collect();
+pub(crate) async fn run_cases(target: Gemini, limits: Limits, cases: &[impl AsRef<str>]) -> Ran {
+    let jobs = cases.iter().enumerate().map(|(seq, case)| job(seq as u64, case.as_ref())).collect();
     run_jobs(target, limits, jobs, CancellationToken::new()).await
 }
 
