@@ -28,15 +28,12 @@ pub(crate) fn judged(letter: char, repeat: u32) -> ScoredSample {
     };
     let answered = matches!(outcome, Outcome::Scored(_));
     ScoredSample {
-        repeat,
         answer: answered.then(Answer::default),
-        checks: Vec::new(),
         refused: answered.then_some(false),
         cost_usd: answered.then_some(0.001),
         attempts: u32::from(!matches!(outcome, Outcome::Skipped(_))),
-        waited_ms: None,
         source: answered.then_some(Source::Live),
-        outcome,
+        ..ScoredSample::new(repeat, outcome)
     }
 }
 

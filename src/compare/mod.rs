@@ -176,35 +176,23 @@ impl ComparisonBuilder {
     }
 
     pub fn finish(self) -> Comparison {
-        let ComparisonBuilder {
-            design: _,
-            mut comparison,
-            compared,
-            tags,
-            guards,
-            quarantine,
-            baseline,
-            candidate,
-            cost,
-            answers_cost,
-            waits,
-            errors,
-        } = self;
-        comparison.tags_left_out = tags.left_out();
-        comparison.slices = tags.slices(compared.common());
-        compared.finish(&mut comparison);
+        let mut comparison = self.comparison;
+        comparison.tags_left_out = self.tags.left_out();
+        comparison.slices = self.tags.slices(self.compared.common());
+        self.compared.finish(&mut comparison);
+        let (baseline, candidate) = (self.baseline, self.candidate);
         comparison.baseline_rate = baseline.rate;
         comparison.candidate_rate = candidate.rate;
         comparison.latency_ms = (baseline.latencies.percentiles(), candidate.latencies.percentiles());
-        let Latency { p50, p95, p99: _ } = waits.percentiles();
+        let Latency { p50, p95, p99: _ } = self.waits.percentiles();
         comparison.waited_ms = WaitTimes { p50, p95, ..comparison.waited_ms };
         comparison.baseline_served = baseline.served.into_iter().collect();
         comparison.candidate_served = candidate.served.into_iter().collect();
-        comparison.guards = guards.finish();
-        comparison.quarantine = quarantine.finish();
-        comparison.cost_usd = cost.map(PicoDollars::usd);
-        comparison.answers_cost_usd = answers_cost.map(PicoDollars::usd);
-        comparison.errors = errors.into_iter().map(|(code, (message, count))| (code, message, count)).collect();
+        comparison.guards = self.guards.finish();
+        comparison.quarantine = self.quarantine.finish();
+        comparison.cost_usd = self.cost.map(PicoDollars::usd);
+        comparison.answers_cost_usd = self.answers_cost.map(PicoDollars::usd);
+        comparison.errors = self.errors.into_iter().map(|(code, (message, count))| (code, message, count)).collect();
         // Stable: among equally frequent ones the code's name decides.
         comparison.errors.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
         comparison.errors.truncate(MAX_CODES_SHOWN);

@@ -36,7 +36,6 @@ impl QuarantineTally {
         self.quarantine.of(case).is_some()
     }
 
-    /// Counts a case that must not decide.
     pub(super) fn add(&mut self, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
         self.count(row);
         self.sums.looked += 1;

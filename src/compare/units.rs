@@ -98,7 +98,6 @@ impl UnitSums {
         self.passes_missing_for.add(cluster, unit(candidate.passed + candidate.missing));
     }
 
-    /// Takes note of a case's weight, and of its cluster.
     fn note(&mut self, case: &Case) {
         self.common = greatest_common_divisor(self.common, case.weight.into());
         self.clustered |= case.cluster.is_some();
@@ -109,25 +108,18 @@ impl UnitSums {
     }
 
     pub(super) fn finish(self, comparison: &mut Comparison) {
-        let UnitSums {
-            design,
-            pairs: Pairs { missing_against, missing_for, observed },
-            passes_missing_against,
-            passes_missing_for,
-            common,
-            clustered,
-        } = self;
-        comparison.clustered = clustered && design.estimand == Estimand::Population;
+        let UnitSums { design, pairs, common, .. } = self;
+        comparison.clustered = self.clustered && design.estimand == Estimand::Population;
         comparison.parts = u64::from(design.metric.whole())
             * match design.estimand {
                 Estimand::Population => u64::from(design.repeats),
                 Estimand::Dataset => 1,
             };
-        comparison.missing_against = missing_against.units(common);
-        comparison.missing_for = missing_for.units(common);
-        comparison.observed = observed.units(common);
-        comparison.passes_missing_against = passes_missing_against.units(common);
-        comparison.passes_missing_for = passes_missing_for.units(common);
+        comparison.missing_against = pairs.missing_against.units(common);
+        comparison.missing_for = pairs.missing_for.units(common);
+        comparison.observed = pairs.observed.units(common);
+        comparison.passes_missing_against = self.passes_missing_against.units(common);
+        comparison.passes_missing_for = self.passes_missing_for.units(common);
     }
 }
 

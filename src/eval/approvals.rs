@@ -11,7 +11,6 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// Watches the judged cases of a run.
 pub(crate) struct Approvals<'a> {
     /// The project root; `None` where nothing is to be written.
     root: Option<&'a Path>,

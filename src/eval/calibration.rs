@@ -15,7 +15,6 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Kinds of cases by how judges decide them, and ways of asking judges: bounds what is remembered of a dataset.
 pub(crate) const KINDS: usize = 1_000;
 
-/// How judges decide the cases of a dataset.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct JudgeRoles {
     /// The judges that decide a selected case together, for each kind of case.

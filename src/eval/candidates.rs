@@ -13,8 +13,8 @@ use super::run::{RunResult, run};
 use super::run_state::RunHooks;
 use crate::config::{ArmSettings, Settings};
 use crate::domain::{
-    Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode,
-    ResultsFile, RunInfo, Verdict,
+    Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
+    Verdict,
 };
 use crate::error::Error;
 use crate::exit;
@@ -125,17 +125,8 @@ pub fn eval_all(
         watcher.end(&finished, &path);
         prior.spent = finished.spent;
         let whole = is_whole(&finished.verdict) && interrupt.code().is_none();
-        let RunResult { run, verdict, unwritten, exit_code, spent: _, as_prior, results } = finished;
-        prior.runs.push(Arc::new(as_prior));
-        runs.push(CandidateRun {
-            run,
-            verdict,
-            complete: unwritten.is_empty(),
-            exit_code,
-            results,
-            part: path,
-            redactor,
-        });
+        prior.runs.push(Arc::clone(&finished.as_prior));
+        runs.push(CandidateRun { result: finished, part: path, redactor });
         if !whole {
             break;
         }
@@ -144,17 +135,11 @@ pub fn eval_all(
 }
 
 struct CandidateRun {
-    run: RunInfo,
-    verdict: Verdict,
-    /// All its reports were written.
-    complete: bool,
-    exit_code: u8,
-    results: Option<ResultsFile>,
+    result: RunResult,
     part: PathBuf,
     redactor: Redactor,
 }
 
-/// Nothing ended the run before its end.
 fn is_whole(verdict: &Verdict) -> bool {
     let early = |reason: &Reason| matches!(reason.code, ReasonCode::Budget | ReasonCode::Stopped | ReasonCode::Store);
     matches!(verdict.completion, Completion::Complete | Completion::Shard) && !verdict.reasons.iter().any(early)
@@ -168,15 +153,16 @@ fn conclude(
 ) -> Result<CandidatesResult, Error> {
     let nothing = || Problem::new("no candidate was run");
     let last = runs.len().checked_sub(1).ok_or_else(nothing)?;
-    let whole = runs.len() == candidates.len() && is_whole(&runs[last].verdict) && interrupt.code().is_none();
-    let verdicts: Vec<&Verdict> = runs.iter().map(|ran| &ran.verdict).collect();
+    let whole = runs.len() == candidates.len() && is_whole(&runs[last].result.verdict) && interrupt.code().is_none();
+    let verdicts: Vec<&Verdict> = runs.iter().map(|ran| &ran.result.verdict).collect();
     let chosen = if whole { best(&verdicts).unwrap_or(last) } else { last };
     let lines = lines(&runs, candidates, chosen);
-    let unwritten = runs.iter().any(|ran| !ran.complete);
-    let codes: Vec<u8> = runs.iter().map(|ran| ran.exit_code).collect();
+    let unwritten = runs.iter().any(|ran| !ran.result.unwritten.is_empty());
+    let codes: Vec<u8> = runs.iter().map(|ran| ran.result.exit_code).collect();
     let redactor = Redactor::default();
     runs.iter().for_each(|ran| redactor.add_all(&ran.redactor));
-    let CandidateRun { run, mut verdict, results, part, .. } = runs.swap_remove(chosen);
+    let CandidateRun { result, part, .. } = runs.swap_remove(chosen);
+    let RunResult { run, mut verdict, results, .. } = result;
     verdict.candidates = lines;
     if !whole {
         ended_early(&mut verdict, &candidates[last].name, &candidates[last + 1..]);
@@ -221,12 +207,12 @@ fn observed_gain(verdict: &Verdict) -> f64 {
 fn lines(runs: &[CandidateRun], candidates: &[Candidate], chosen: usize) -> Vec<CandidateLine> {
     let line = |(number, candidate): (usize, &Candidate)| {
         let ran = runs.get(number);
-        let verdict = ran.map(|ran| &ran.verdict);
+        let verdict = ran.map(|ran| &ran.result.verdict);
         let written = ran.is_some_and(|ran| ran.part.join("verdict.json").is_file());
         CandidateLine {
             name: candidate.name.clone(),
             decision: verdict.map(|verdict| verdict.decision),
-            promotable: ran.is_some_and(|ran| ran.verdict.promotable && ran.complete),
+            promotable: ran.is_some_and(|ran| ran.result.verdict.promotable && ran.result.unwritten.is_empty()),
             difference: verdict.and_then(|verdict| verdict.difference),
             chosen: number == chosen,
             path: written.then(|| format!("{}/verdict.json", candidate.folder)),

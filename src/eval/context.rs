@@ -163,7 +163,6 @@ impl EvalContext<'_> {
     }
 }
 
-/// What the settings allow a run.
 pub(crate) fn limits(settings: &Settings) -> Limits {
     Limits {
         concurrency: settings.limits.concurrency,

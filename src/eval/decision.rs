@@ -51,7 +51,6 @@ pub(super) fn record_look(context: &EvalContext<'_>, state: &RunState<'_>, analy
     }
 }
 
-/// What the gate must know beside the numbers.
 pub(super) fn facts<'f>(
     context: &'f EvalContext<'_>,
     look: &'f Look,

@@ -229,7 +229,6 @@ impl VectorBatches {
         keys.iter().enumerate().map(one).collect()
     }
 
-    /// One vector for each text.
     fn vectors(&self, arrival: &JobResult, texts: usize) -> Result<Vec<Vec<f32>>, Failure> {
         let answer = arrival.result.as_ref().map_err(Clone::clone)?;
         let vectors: Vec<Vec<f32>> = serde_json::from_str(&answer.text)

@@ -138,7 +138,6 @@ struct ForecastQuestion {
     estimate: UsageEstimate,
 }
 
-/// What judges and commands would be asked.
 struct JudgeCounter<'a> {
     total: Option<JudgesForecast>,
     commands: u64,

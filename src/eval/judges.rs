@@ -139,7 +139,6 @@ impl Judges {
         digest(pieces.map(|piece| piece.as_bytes()))
     }
 
-    /// Who the judge of this name is, if it is open.
     pub(crate) fn identity(&self, name: &str) -> Option<JudgeIdentity> {
         let judge = self.by_name.get(name)?;
         let info = &judge.prompt.info;

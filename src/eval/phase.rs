@@ -119,7 +119,6 @@ impl MustPassRetries {
     }
 }
 
-/// The sentence for a run that ends early.
 pub(crate) fn early_end(decision: Decision, look: usize, schedule: &Schedule) -> String {
     let all = schedule.asked(schedule.looks());
     format!(

@@ -118,7 +118,6 @@ fn send(
     Ok(end)
 }
 
-/// What each answer is expected to use.
 fn expected_usage(context: &EvalContext<'_>, store: &Store) -> Result<Arc<Expect>, Error> {
     let of = |arm| UsageEstimate::of_arm(context, Some(store), arm);
     let (baseline, candidate) = (of(Arm::Baseline)?, of(Arm::Candidate)?);

@@ -24,7 +24,6 @@ pub(crate) struct RerunPlan {
     pub(crate) previous: Option<LookRecord>,
     /// Its answers are used whatever the cache is allowed to do: merging them is the rule.
     pub(crate) merges: bool,
-    /// The first look of the series.
     first: Option<LookRecord>,
     /// The first look was planned with other looks on the way than this run.
     replanned: bool,
@@ -206,7 +205,6 @@ impl RerunPlan {
         (look, self.repeats.max(attempts * self.step))
     }
 
-    /// The plan of the run.
     pub(crate) fn plan(&self, baseline: bool) -> Plan {
         Plan { repeats: self.repeats, baseline }
     }

@@ -17,6 +17,7 @@ use crate::report::{OutputDir, ReportError, Reports};
 use crate::runner::{Spend, StopReason};
 use crate::store::RunStatus;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 #[derive(Debug)]
 pub struct RunResult {
@@ -28,7 +29,7 @@ pub struct RunResult {
     /// Of the limits, together with earlier runs of the invocation.
     pub(crate) spent: Spend,
     /// Where later runs of the invocation find the answers.
-    pub(crate) as_prior: PriorRun,
+    pub(crate) as_prior: Arc<PriorRun>,
     pub(crate) results: Option<ResultsFile>,
 }
 
@@ -70,10 +71,15 @@ pub fn run(
 
     let analysis = decision::analyze(&context, &state, &scored, &context.info.look)?;
     decision::record_look(&context, &state, &analysis);
-    let status = status(&state, &scored);
+    let status = match state.end.ended == StopReason::Complete && scored.unanswered == 0 {
+        true => RunStatus::Complete,
+        false => RunStatus::Incomplete,
+    };
     let spent = scored.judge_usage.add_to(state.spent);
-    let as_prior = PriorRun::new(open_run.id.number(), context.plan, &context.versions);
-    let verdict = assemble(&context, &state, scored, analysis);
+    let as_prior = Arc::new(PriorRun::new(open_run.id.number(), context.plan, &context.versions));
+    let Analysis { decided, completion, before, deciding } = analysis;
+    let facts = decision::facts(&context, &context.info.look, completion, &deciding, &before);
+    let verdict = verdict::assemble(&context, scored, decided, &facts, hooks.interrupt.code());
 
     let results = reports.results();
     let unwritten = reports.finish(&verdict);
@@ -192,20 +198,6 @@ fn score(
         say(&format!("error: {message}"));
     }
     Ok(scored)
-}
-
-fn assemble(context: &EvalContext<'_>, state: &RunState<'_>, scored: ScoredRun, analysis: Analysis) -> Verdict {
-    let Analysis { decided, completion, before, deciding } = analysis;
-    let facts = decision::facts(context, &context.info.look, completion, &deciding, &before);
-    verdict::assemble(context, scored, decided, &facts, state.hooks.interrupt.code())
-}
-
-fn status(state: &RunState<'_>, scored: &ScoredRun) -> RunStatus {
-    if state.end.ended == StopReason::Complete && scored.unanswered == 0 {
-        RunStatus::Complete
-    } else {
-        RunStatus::Incomplete
-    }
 }
 
 /// Why an interim analysis can't decide.

@@ -329,7 +329,6 @@ impl<'a> ScoreTally<'a> {
         ScoredRun { comparison, judge_usage: self.client.usage, ..self.scored }
     }
 
-    /// Takes note of where an answer comes from.
     fn note(&mut self, result: &StoredResult, now: i64) {
         let old = result.asked_at.is_some_and(|asked_at| now - asked_at > DAY);
         self.scored.stale += u64::from(old && result.source == Source::Cache);

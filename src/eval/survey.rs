@@ -57,7 +57,6 @@ pub(crate) struct SurveyScope<'a> {
     pub(crate) target: &'a str,
     /// The service, however it is asked.
     pub(crate) service: &'a str,
-    /// How requests are written.
     pub(crate) encoders: Encoders,
     /// Recorded answers are looked up by the name of the prompt, which belongs to the key then.
     pub(crate) recorded: bool,

@@ -10,7 +10,6 @@ use crate::report::Redactor;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The targets of a run.
 #[derive(Debug)]
 pub(crate) struct Targets {
     arms: Arms<Target>,

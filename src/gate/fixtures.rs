@@ -2,8 +2,8 @@
 
 use super::RunContext;
 use crate::domain::{
-    Comparison, Completion, Counts, Estimand, Look, LooksBefore, Metric, PairCounts, Policy, RateSums, Tally, Unit,
-    Units,
+    Calibration, Comparison, Completion, Counts, DecidingJudge, DecidingJudges, Estimand, JudgeUse, Look, LooksBefore,
+    Metric, PairCounts, Policy, PolicyChange, RateSums, Tally, Unit, Units,
 };
 use std::collections::BTreeMap;
 
@@ -107,4 +107,63 @@ pub(super) fn change(all: &mut Units, from: i64, to: Option<i64>, cases: u64) {
         *histogram.entry(to).or_default() += cases;
     }
     *all = units(&histogram);
+}
+
+/// A change of the policy base's rules that asks for less.
+pub(super) fn weaker_change() -> PolicyChange {
+    PolicyChange { kind: "case-deleted".to_owned(), what: "c1".to_owned(), before: None, after: None, weaker: true }
+}
+
+pub(super) fn judge(name: &str, calibration: Calibration) -> DecidingJudge {
+    DecidingJudge {
+        asked: JudgeUse { judge: name.to_owned(), votes: 1, rule: "majority".to_owned() },
+        model: "m".to_owned(),
+        prompt_sha256: "aa".to_owned(),
+        calibration,
+        other_labels: false,
+    }
+}
+
+/// One judge that decides every case.
+pub(super) fn one_judge(calibration: Calibration) -> DecidingJudges {
+    DecidingJudges { judges: vec![judge("default", calibration)], together: vec![vec![0]], alone: true }
+}
+
+/// The mean of [`draw_rate`].
+pub(super) const MEAN_RATE: f64 = 0.75 * 0.99 + 0.15 * 4.0 / 6.0 + 0.10 * 0.05;
+
+/// The pass rate of a case: three in four nearly always pass, 15% are flaky, 10% nearly always fail.
+pub(super) fn draw_rate(random: &mut fastrand::Rng) -> f64 {
+    match random.f64() {
+        ..0.75 => 0.99,
+        ..0.90 => {
+            // Beta(4, 2) is the fourth smallest of five uniform numbers.
+            let mut five: [f64; 5] = std::array::from_fn(|_| random.f64());
+            five.sort_by(f64::total_cmp);
+            five[3]
+        }
+        _ => 0.05,
+    }
+}
+
+pub(super) fn draw_passes(rate: f64, repeats: u32, random: &mut fastrand::Rng) -> i64 {
+    (0..repeats).filter(|_| random.f64() < rate).count() as i64
+}
+
+/// The pass rate of the candidate on a case: 6% are drawn anew, and as many break as lose it `loss` on average.
+pub(super) fn draw_candidate(baseline: f64, loss: f64, random: &mut fastrand::Rng) -> f64 {
+    let candidate = if random.f64() < 0.06 { draw_rate(random) } else { baseline };
+    if random.f64() < loss / (MEAN_RATE - 0.02) { 0.02 } else { candidate }
+}
+
+/// The differences of so many cases.
+pub(super) fn draw_differences(cases: u32, repeats: u32, loss: f64, random: &mut fastrand::Rng) -> Vec<(i64, u64)> {
+    let mut histogram: BTreeMap<i64, u64> = BTreeMap::new();
+    for _ in 0..cases {
+        let baseline = draw_rate(random);
+        let candidate = draw_candidate(baseline, loss, random);
+        let passes = draw_passes(candidate, repeats, random);
+        *histogram.entry(passes - draw_passes(baseline, repeats, random)).or_default() += 1;
+    }
+    histogram.into_iter().collect()
 }

@@ -37,7 +37,6 @@ const FEWEST_LATENCIES: u64 = 100;
 const ROUNDING: f64 = 1e-9;
 const NANO: f64 = 1e9;
 
-/// What was found, and what speaks against the candidate.
 pub(super) struct GuardrailFindings {
     pub(super) guardrails: Vec<Guardrail>,
     pub(super) reasons: Vec<Reason>,
@@ -248,7 +247,6 @@ fn latency(sums: &LatencySums, repeats: u32, allowed: f64, alpha: f64) -> Findin
     }
 }
 
-/// The sentence of a guardrail that is in the way.
 fn reason_against(guardrail: &Guardrail) -> Option<Reason> {
     let name = name(guardrail.metric);
     let allowed = amount(guardrail.metric, guardrail.allowed);

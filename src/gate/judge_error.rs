@@ -22,7 +22,6 @@ use crate::stats::proportions::{conservative, wilson};
 /// Below this J nothing is decided: more than half of a true difference would be lost.
 pub const LEAST_YOUDEN: f64 = 0.5;
 
-/// Judges that are named in a sentence.
 const MAX_NAMED: usize = 5;
 
 /// The one-sided lower bound of Youden's J, at the critical value `z`; at most J itself, and at least -1.
@@ -46,7 +45,6 @@ pub(super) struct JudgeEffect {
     alone: Option<Agreement>,
 }
 
-/// Looks at the judges that decide cases.
 pub(super) fn assess(policy: &Policy, comparison: &Comparison, judges: Option<&DecidingJudges>) -> JudgeEffect {
     let mut effect = JudgeEffect {
         policy: policy.clone(),

@@ -46,7 +46,6 @@ impl Levels {
         })
     }
 
-    /// The policy with the errors of this look.
     pub(super) fn apply(&self, policy: &Policy) -> Policy {
         Policy { alpha: self.block, slice_q: self.slice_q, ..policy.clone() }
     }

@@ -54,7 +54,6 @@ use crate::domain::{
 use evidence::Evidence;
 use looks::Levels;
 
-/// Ids that a reason names at most.
 const IDS: usize = 20;
 
 /// What the gate must know of the run besides its numbers.
@@ -96,7 +95,6 @@ pub struct GateDecision {
     /// What the look at the answers came to, also where no decision was asked for; `None` if the run was not whole, or how
     /// the prompts differ was not looked at.
     pub look_decision: Option<Decision>,
-    /// Every tag with what the gate says of it.
     pub slices: Vec<Slice>,
     pub guardrails: Vec<Guardrail>,
 }

@@ -16,7 +16,6 @@ pub const LEAST: u32 = 3;
 pub const CONFIRMED: u32 = 10;
 /// Of so many, this many failures block.
 const FAILURES: u32 = 2;
-/// Cases named in a message.
 const MAX_NAMED: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 use super::{phrases, reason};
 use crate::domain::{PolicyChange, Reason, ReasonCode};
 
-/// Changes that are named in the sentence.
 const MAX_NAMED: usize = 5;
 
 /// The reason why nothing is promoted; `weaker` is what asks for less and was accepted by no one.

@@ -299,7 +299,6 @@ fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
 }
 
 impl PowerEstimate {
-    /// What a plan can decide, in a sentence.
     pub fn sentence(&self) -> String {
         match self {
             PowerEstimate::Compared { promotes, detectable, needed, fewest, variance, clustered } => {

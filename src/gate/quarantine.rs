@@ -3,7 +3,6 @@
 use super::phrases;
 use crate::domain::{Comparison, Warning, WarningCode};
 
-/// Tags and cases named in a sentence.
 const MAX_NAMED: usize = 5;
 
 /// Whether no case is left that could decide.
@@ -12,7 +11,6 @@ pub(super) fn is_everything(comparison: &Comparison) -> bool {
     apart > 0 && apart >= comparison.counts.cases
 }
 
-/// The warnings, of which none decides.
 pub(super) fn warnings(comparison: &Comparison) -> Vec<Warning> {
     let quarantine = &comparison.quarantine;
     let mut warnings = Vec::new();

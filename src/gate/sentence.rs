@@ -10,7 +10,6 @@ use crate::domain::{
     Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Policy, Reason, ReasonCode, SampleSize, SliceGate,
 };
 
-/// Cases or tags named in the sentence.
 const MAX_NAMED: usize = 3;
 
 /// What the sentence tells of the run besides what was decided.

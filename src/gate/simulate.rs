@@ -20,9 +20,7 @@ use rayon::prelude::*;
 
 /// Cases of a simulated run; more would tell nothing that these don't.
 pub const MAX_CASES: u32 = 1_000_000;
-/// Repeats of a case.
 pub const MAX_REPEATS: u32 = 1_000;
-/// Runs a row.
 pub const MAX_RUNS: u32 = 1_000_000;
 /// Cases x repeats x runs of a row: some minutes.
 pub const MAX_ANSWERS: u64 = 20_000_000_000;
@@ -61,13 +59,9 @@ impl Scenario {
 /// What is simulated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Simulation {
-    /// Cases of a run.
     pub cases: u32,
-    /// Repeats of each, in both arms.
     pub repeats: u32,
-    /// The thresholds of the gate.
     pub rule: Rule,
-    /// What the cases are like.
     pub scenario: Scenario,
     /// Population: every run draws its cases, and a case is a unit. Dataset: they stay the same in all runs, and each pair of
     /// answers is a unit.
@@ -86,11 +80,8 @@ pub struct Row {
     /// The true mean difference, candidate - baseline. For a dataset it is exact, and less than asked for where its cases
     /// can't gain or lose as much; for a population it is that of the scenario's cases, up to its churn.
     pub difference: f64,
-    /// Runs that promote.
     pub promote: u32,
-    /// Runs that block.
     pub block: u32,
-    /// Runs that wait for more.
     pub inconclusive: u32,
     /// Mean share of the cases that were asked before it was decided.
     pub asked: f64,

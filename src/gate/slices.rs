@@ -19,10 +19,8 @@ use crate::stats::score_test::{CORRECTION, Differences};
 const FEWEST: f64 = 10.0;
 /// Losses are compared with the margin as computed; this much is rounding.
 const ROUNDING: f64 = 1e-12;
-/// Tags named in a sentence.
 const MAX_NAMED: usize = 3;
 
-/// What was found, and what speaks against the candidate.
 pub(super) struct SliceFindings {
     pub(super) slices: Vec<Slice>,
     pub(super) reasons: Vec<Reason>,
@@ -153,7 +151,7 @@ fn listed(names: Vec<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{policy, units};
+    use super::super::fixtures::{draw_differences, policy, units};
     use super::*;
     use crate::domain::{Look, TagSums, Unit, Units};
     use std::collections::BTreeMap;
@@ -271,36 +269,13 @@ mod tests {
         insta::assert_snapshot!(looked.reasons[0].message, @"5 tags got worse, whatever the average says: a (50% against 100% in 20 cases, p 0.001), b (20 cases, p 0.001), c (20 cases, p 0.001) and 2 more");
     }
 
-    /// Cases as in the table of docs/gate.md: 75% nearly always pass, 15% are flaky, 10% nearly always fail; the candidate
-    /// draws 6% of them anew, and breaks as many in the first tag as lose it the given share.
+    /// Cases as in the table of docs/gate.md, of which the candidate loses the given share in the first tag.
     fn simulated(tags: usize, cases: u32, loss: f64, random: &mut fastrand::Rng) -> Comparison {
-        const REPEATS: u32 = 3;
-        let rate = |random: &mut fastrand::Rng| match random.f64() {
-            u if u < 0.75 => 0.99,
-            // The fourth of five is Beta(4, 2).
-            u if u < 0.90 => {
-                let mut five: [f64; 5] = std::array::from_fn(|_| random.f64());
-                five.sort_by(f64::total_cmp);
-                five[3]
-            }
-            _ => 0.05,
-        };
-        let passes = |p: f64, random: &mut fastrand::Rng| (0..REPEATS).filter(|_| random.f64() < p).count() as i64;
         let slices = (0..tags).map(|i| {
-            let mut differences: BTreeMap<i64, u64> = BTreeMap::new();
-            for _ in 0..cases {
-                let baseline = rate(random);
-                let mut candidate = if random.f64() < 0.06 { rate(random) } else { baseline };
-                // A case that breaks loses its rate but for 2%, on average .8475 - .02.
-                if i == 0 && random.f64() < loss / 0.8275 {
-                    candidate = 0.02;
-                }
-                *differences.entry(passes(candidate, random) - passes(baseline, random)).or_default() += 1;
-            }
-            let histogram: Vec<(i64, u64)> = differences.into_iter().collect();
-            tag(&i.to_string(), &histogram)
+            let loss = if i == 0 { loss } else { 0.0 };
+            tag(&i.to_string(), &draw_differences(cases, 3, loss, random))
         });
-        compared(REPEATS, slices.collect())
+        compared(3, slices.collect())
     }
 
     /// Shares of runs, in percent, in which the first tag (any, without a loss) blocks, and in which it holds or blocks.

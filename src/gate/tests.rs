@@ -3,7 +3,10 @@
 mod oracles;
 mod properties;
 
-use super::fixtures::{WHOLE, alone, change, compared, passing, policy, units};
+use super::fixtures::{
+    WHOLE, alone, change, compared, draw_candidate, draw_differences, draw_passes, draw_rate, passing, policy, units,
+    weaker_change,
+};
 use super::*;
 use crate::domain::{Attempts, CaseId, SliceGate, TagSums};
 use proptest::prelude::*;
@@ -393,25 +396,8 @@ fn messages_say_what_it_means_and_then_the_numbers() {
     insta::assert_snapshot!(told);
 }
 
-/// Mean pass rate of the cases of [`draw`].
-const MEAN: f64 = 0.75 * 0.99 + 0.15 * 4.0 / 6.0 + 0.10 * 0.05;
-
-/// The pass rate of a case.
-fn draw(random: &mut fastrand::Rng) -> f64 {
-    match random.f64() {
-        ..0.75 => 0.99,
-        ..0.90 => {
-            // Beta(4, 2) is the fourth smallest of five uniform numbers.
-            let mut five: [f64; 5] = std::array::from_fn(|_| random.f64());
-            five.sort_by(f64::total_cmp);
-            five[3]
-        }
-        _ => 0.05,
-    }
-}
-
 /// How often any of four candidates is promoted that are all worse by 5 points, the margin, over one baseline: 200 cases of
-/// [`draw`], 3 repeats, seeded. With and without the correction for picking the best, by the same answers.
+/// [`draw_rate`], 3 repeats, seeded. With and without the correction for picking the best, by the same answers.
 fn promoted_among_four(runs: u32) -> (f64, f64) {
     const REPEATS: u32 = 3;
     let among = |candidates: u32| Look { candidates, ..Look::ONLY };
@@ -421,16 +407,11 @@ fn promoted_among_four(runs: u32) -> (f64, f64) {
     for _ in 0..runs {
         let mut histograms = [const { BTreeMap::new() }; 4];
         for _ in 0..200 {
-            let rate = draw(&mut random);
-            let passes =
-                |random: &mut fastrand::Rng, rate: f64| (0..REPEATS).filter(|_| random.f64() < rate).count() as i64;
-            let baseline = passes(&mut random, rate);
+            let rate = draw_rate(&mut random);
+            let baseline = draw_passes(rate, REPEATS, &mut random);
             for histogram in &mut histograms {
-                let mut candidate = if random.f64() < 0.06 { draw(&mut random) } else { rate };
-                if random.f64() < 0.05 / (MEAN - 0.02) {
-                    candidate = 0.02;
-                }
-                *histogram.entry(passes(&mut random, candidate) - baseline).or_default() += 1;
+                let candidate = draw_candidate(rate, 0.05, &mut random);
+                *histogram.entry(draw_passes(candidate, REPEATS, &mut random) - baseline).or_default() += 1;
             }
         }
         let comparisons =
@@ -454,27 +435,12 @@ fn the_best_of_four_that_are_all_worse_is_hardly_ever_promoted() {
     assert!(corrected <= 0.05 + 0.031 && uncorrected > 0.09, "{corrected} {uncorrected}");
 }
 
-/// How often the gate errs on simulated runs of 200 cases and 3 repeats, seeded. Three cases in four nearly always pass,
-/// 15% are flaky, 10% nearly always fail; the candidate draws 6% of the cases anew, and breaks as many as `loss` says.
+/// How often the gate errs on simulated runs of 200 cases and 3 repeats, seeded.
 fn simulated(loss: f64, runs: u32) -> (f64, f64) {
-    const CASES: u32 = 200;
-    const REPEATS: u32 = 3;
-    let mean = MEAN;
     let mut random = fastrand::Rng::with_seed(20_260_101);
     let (mut promoted, mut blocked) = (0u32, 0u32);
     for _ in 0..runs {
-        let mut histogram = BTreeMap::new();
-        for _ in 0..CASES {
-            let baseline = draw(&mut random);
-            let mut candidate = if random.f64() < 0.06 { draw(&mut random) } else { baseline };
-            if random.f64() < loss / (mean - 0.02) {
-                candidate = 0.02;
-            }
-            let mut passes = |rate: f64| (0..REPEATS).filter(|_| random.f64() < rate).count() as i64;
-            *histogram.entry(passes(candidate) - passes(baseline)).or_default() += 1;
-        }
-        let bins: Vec<(i64, u64)> = histogram.into_iter().collect();
-        match decided(&compared(&bins, REPEATS)).decision {
+        match decided(&compared(&draw_differences(200, 3, loss, &mut random), 3)).decision {
             Decision::Promote => promoted += 1,
             Decision::Block => blocked += 1,
             Decision::Inconclusive => {}
@@ -640,13 +606,7 @@ fn tags_that_are_not_looked_at_are_told() {
 
 #[test]
 fn weaker_demands_promote_nothing_and_excuse_nothing() {
-    let weaker = [PolicyChange {
-        kind: "case-deleted".to_owned(),
-        what: "c1".to_owned(),
-        before: None,
-        after: None,
-        weaker: true,
-    }];
+    let weaker = [weaker_change()];
     let facts = RunContext { weaker: &weaker, ..WHOLE };
     let mut identical = good();
     identical.identical = true;

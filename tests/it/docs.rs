@@ -23,7 +23,6 @@ pub(crate) fn block(text: &str, heading: &str, language: &str) -> String {
     opened.split_once("\n```").unwrap().0.to_owned()
 }
 
-/// The demo of this repository in a folder of its own.
 fn demo() -> Project {
     let project = Project::empty();
     for folder in ["prompts", "golden"] {
@@ -77,7 +76,6 @@ fn the_readme_lists_the_exit_codes() {
     assert!(readme().contains(&rows.join("\n")), "the table of exit codes is not\n{}", rows.join("\n"));
 }
 
-/// `docs/matchers.md`, from the table.
 fn page_of_the_matchers() -> String {
     let rules = scoring::Rules::new(&root());
     let mut page = "# Matchers\n\nWritten from the table in `src/scoring/matchers/` by a test; edit it there. A check is a one-key \

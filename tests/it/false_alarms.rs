@@ -71,7 +71,6 @@ impl ArmSamples {
         self.judged[answer].outcome.score().unwrap().pass
     }
 
-    /// The true pass rate.
     fn rate(&self, noise: f64) -> f64 {
         let chances = Rehearsal::chances(noise).into_iter().enumerate();
         chances.filter(|(answer, _)| self.passes(*answer)).map(|(_, chance)| chance).sum()

@@ -329,7 +329,6 @@ fn every_built_error_is_classified() {
     }
 }
 
-/// Name and description of every built response.
 fn index(folder: &std::path::Path) -> Vec<(String, Value)> {
     let text = fs::read_to_string(folder.join("responses/index.json")).unwrap();
     let index: Map<String, Value> = serde_json::from_str(&text).unwrap();

@@ -29,7 +29,6 @@ fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
     codes
 }
 
-/// Cases with these checks and inputs of their own.
 fn with_checks(checks: &[Value]) -> Vec<Value> {
     checks
         .iter()

@@ -21,7 +21,6 @@ const WHOLE: RunContext<'static> = RunContext {
     whole_run: Completion::Complete,
 };
 
-/// What one answer took.
 #[derive(Clone, Copy, Default)]
 struct Took {
     latency_ms: u64,

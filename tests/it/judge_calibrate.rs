@@ -40,7 +40,6 @@ fn calibrate(project: &Project, more: &str) -> Run {
     project.run_with_key(&format!("judge calibrate {more}"))
 }
 
-/// The answer that a judge is asked about.
 fn judged(request: &Received) -> String {
     let body = request.json();
     let asked = body["contents"][0]["parts"][0]["text"].as_str().unwrap().to_owned();

@@ -15,7 +15,6 @@ fn foretold(project: &Project, fake: &Fake, more: &str) -> String {
     said.map(|line| format!("{line}\n")).collect()
 }
 
-/// The warning before the first request.
 fn warned(ran: &Run) -> String {
     let warnings = ran.stderr.lines().filter(|line| line.contains("this plan"));
     warnings.map(|line| format!("{line}\n")).collect()

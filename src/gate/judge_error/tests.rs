@@ -1,38 +1,16 @@
-use super::super::fixtures::{alone, compared, policy};
-use super::super::{Completion, GateDecision, RunContext, decide};
+use super::super::fixtures::{WHOLE, alone, compared, judge, one_judge, policy};
+use super::super::{GateDecision, RunContext, decide};
 use super::*;
-use crate::domain::{Attempts, Decision, JudgeUse, Look, LooksBefore};
+use crate::domain::{Attempts, Decision};
 use proptest::prelude::*;
 
 fn counts(true_pass: u64, false_fail: u64, true_fail: u64, false_pass: u64) -> Agreement {
     Agreement { true_pass, false_fail, true_fail, false_pass, errors: 0 }
 }
 
-fn judge(name: &str, calibration: Calibration) -> DecidingJudge {
-    DecidingJudge {
-        asked: JudgeUse { judge: name.to_owned(), votes: 1, rule: "majority".to_owned() },
-        model: "m".to_owned(),
-        prompt_sha256: "aa".to_owned(),
-        calibration,
-        other_labels: false,
-    }
-}
-
-fn one(calibration: Calibration) -> DecidingJudges {
-    DecidingJudges { judges: vec![judge("default", calibration)], together: vec![vec![0]], alone: true }
-}
-
 fn decided(policy: &Policy, comparison: &Comparison, judges: &DecidingJudges) -> GateDecision {
-    let facts = RunContext {
-        weaker: &[],
-        look: &Look::ONLY,
-        before: &LooksBefore::Clear,
-        gated: true,
-        confirms: false,
-        whole_run: Completion::Complete,
-        models: (comparison.has_baseline.then_some("m"), "m"),
-        judges: Some(judges),
-    };
+    let models = (comparison.has_baseline.then_some("m"), "m");
+    let facts = RunContext { models, judges: Some(judges), ..WHOLE };
     decide(policy, comparison, &facts)
 }
 
@@ -57,7 +35,7 @@ fn a_calibrated_judge_scales_the_margins() {
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
     assert_eq!((plain.decision, &plain.judges), (Decision::Promote, &JudgeEvidence::default()));
 
-    let good = decided(&policy(), &comparison, &one(Calibration::Known(counts(95, 5, 96, 4))));
+    let good = decided(&policy(), &comparison, &one_judge(Calibration::Known(counts(95, 5, 96, 4))));
     assert_eq!(good.decision, Decision::Promote);
     assert_eq!(good.warnings, []);
     let scale = good.judges.scale.unwrap();
@@ -67,7 +45,7 @@ fn a_calibrated_judge_scales_the_margins() {
     let message = &good.reasons[0].message;
     assert!(message.contains("shows 91% of a true difference"), "{message}");
 
-    let fair = decided(&policy(), &comparison, &one(Calibration::Known(counts(160, 40, 160, 40))));
+    let fair = decided(&policy(), &comparison, &one_judge(Calibration::Known(counts(160, 40, 160, 40))));
     assert_eq!(fair.decision, Decision::Inconclusive);
     assert_eq!(fair.reasons[0].code, ReasonCode::TooFew);
     assert!(fair.needed.unwrap().cases > 100);
@@ -81,7 +59,7 @@ fn a_smaller_tolerance_blocks_earlier() {
     let comparison = compared(&[(-1, 7), (0, 193)], 1);
     let strict = Policy { tolerance: 0.02, ..policy() };
     let plain = decided(&strict, &comparison, &DecidingJudges::default());
-    let judged = decided(&strict, &comparison, &one(Calibration::Known(counts(600, 200, 800, 200))));
+    let judged = decided(&strict, &comparison, &one_judge(Calibration::Known(counts(600, 200, 800, 200))));
     assert_eq!(
         (plain.decision, judged.decision),
         (Decision::Inconclusive, Decision::Block),
@@ -94,23 +72,26 @@ fn a_smaller_tolerance_blocks_earlier() {
 #[test]
 fn a_weak_judge_decides_nothing_and_excuses_nothing() {
     let comparison = compared(&[(0, 1000)], 1);
-    let weak = decided(&policy(), &comparison, &one(Calibration::Known(counts(70, 30, 70, 30))));
+    let weak = decided(&policy(), &comparison, &one_judge(Calibration::Known(counts(70, 30, 70, 30))));
     assert_eq!((weak.decision, weak.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeWeak));
     assert!(weak.reasons[0].message.contains("errs too often"), "{}", weak.reasons[0].message);
     assert_eq!(weak.judges.scale, None);
     // Good by the estimate, but on so few labels that it may be weak.
-    let few = decided(&policy(), &comparison, &one(Calibration::Known(counts(8, 2, 9, 1))));
+    let few = decided(&policy(), &comparison, &one_judge(Calibration::Known(counts(8, 2, 9, 1))));
     assert_eq!(few.reasons[0].code, ReasonCode::JudgeWeak);
     assert!(few.reasons[0].message.contains("label more answers"), "{}", few.reasons[0].message);
     // What is lost for certain stays lost.
     let mut critical = comparison.clone();
     let attempts = Attempts { planned: 3, scored: 3, failed: 3 };
     critical.must_pass.entry(attempts).or_default().cases = 1;
-    let blocked = decided(&policy(), &critical, &one(Calibration::Known(counts(70, 30, 70, 30))));
+    let blocked = decided(&policy(), &critical, &one_judge(Calibration::Known(counts(70, 30, 70, 30))));
     assert_eq!((blocked.decision, blocked.reasons[0].code), (Decision::Block, ReasonCode::Critical));
     // Every difference, good or bad, is beyond such a judge.
-    let lost =
-        decided(&policy(), &compared(&[(-1, 900), (0, 100)], 1), &one(Calibration::Known(counts(70, 30, 70, 30))));
+    let lost = decided(
+        &policy(),
+        &compared(&[(-1, 900), (0, 100)], 1),
+        &one_judge(Calibration::Known(counts(70, 30, 70, 30))),
+    );
     assert_eq!(lost.decision, Decision::Inconclusive);
 }
 
@@ -118,7 +99,7 @@ fn a_weak_judge_decides_nothing_and_excuses_nothing() {
 fn judges_without_a_calibration_are_warned_of_and_others_than_the_calibrated_decide_nothing() {
     let comparison = compared(&[(0, 100)], 1);
     let plain = decided(&policy(), &comparison, &DecidingJudges::default());
-    let found = decided(&policy(), &comparison, &one(Calibration::None));
+    let found = decided(&policy(), &comparison, &one_judge(Calibration::None));
     assert_eq!((found.decision, found.z), (plain.decision, plain.z));
     let warned = |found: &GateDecision, code| {
         assert_eq!(found.warnings.len(), 1);
@@ -131,11 +112,11 @@ fn judges_without_a_calibration_are_warned_of_and_others_than_the_calibrated_dec
     };
     warned(&found, WarningCode::JudgeUncalibrated);
     // Another judge than the calibrated one decides nothing: it must not count for more than one that is known to err.
-    let stale = one(Calibration::Stale("its prompt was another one".to_owned()));
+    let stale = one_judge(Calibration::Stale("its prompt was another one".to_owned()));
     let found = decided(&policy(), &comparison, &stale);
     assert_eq!((found.decision, found.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeStale));
     warned(&found, WarningCode::JudgeStale);
-    let mut other = one(Calibration::Known(counts(95, 5, 95, 5)));
+    let mut other = one_judge(Calibration::Known(counts(95, 5, 95, 5)));
     other.judges[0].other_labels = true;
     let found = decided(&policy(), &comparison, &other);
     assert_eq!(found.warnings[0].code, WarningCode::JudgeLabels);
@@ -176,14 +157,14 @@ fn a_lenient_judge_does_not_lift_a_rate_above_the_required_one() {
     let comparison = alone(&[(0, 320), (1, 680)], 1);
     let plain = decided(&required, &comparison, &DecidingJudges::default());
     assert_eq!((plain.decision, plain.reasons[0].code), (Decision::Promote, ReasonCode::PassRate));
-    let lenient = one(Calibration::Known(counts(490, 10, 330, 170)));
+    let lenient = one_judge(Calibration::Known(counts(490, 10, 330, 170)));
     let found = decided(&required, &comparison, &lenient);
     assert_eq!((found.decision, found.reasons[0].code), (Decision::Inconclusive, ReasonCode::JudgeLenient));
     let corrected = found.judges.corrected.unwrap();
     assert_eq!(corrected.baseline, None);
     assert!(corrected.candidate.unwrap().pass < 0.6, "{corrected:?}");
     // A strict one takes nothing from anybody here.
-    let strict = one(Calibration::Known(counts(900, 100, 999, 1)));
+    let strict = one_judge(Calibration::Known(counts(900, 100, 999, 1)));
     assert_eq!(decided(&required, &comparison, &strict).decision, Decision::Promote);
 }
 
@@ -209,7 +190,7 @@ proptest! {
         losses in 0u64..20, ties in 1u64..400, wins in 0u64..20,
     ) {
         let [true_pass, false_fail, true_fail, false_pass] = labels;
-        let known = one(Calibration::Known(counts(true_pass, false_fail, true_fail, false_pass)));
+        let known = one_judge(Calibration::Known(counts(true_pass, false_fail, true_fail, false_pass)));
         let comparison = compared(&[(-1, losses), (0, ties), (1, wins)], 1);
         let plain = decided(&policy(), &comparison, &DecidingJudges::default());
         let judged = decided(&policy(), &comparison, &known);

@@ -1,6 +1,6 @@
-use super::super::fixtures::policy;
+use super::super::fixtures::{one_judge, policy};
 use super::*;
-use crate::domain::{Agreement, Calibration, DecidingJudge, JudgeUse};
+use crate::domain::{Agreement, Calibration};
 
 /// Variation of the scenario that the simulated tables are made of.
 const USUAL: VarianceSource = VarianceSource::Runs { runs: 1, within: 0.0815 };
@@ -199,22 +199,9 @@ fn weights_and_clusters_tell_less() {
 
 #[test]
 fn judges_that_err_take_their_share() {
-    let judges = |pass: u64, fail: u64| DecidingJudges {
-        judges: vec![DecidingJudge {
-            asked: JudgeUse { judge: "default".to_owned(), votes: 1, rule: "majority".to_owned() },
-            model: "m".to_owned(),
-            prompt_sha256: String::new(),
-            calibration: Calibration::Known(Agreement {
-                true_pass: pass,
-                true_fail: fail,
-                false_fail: 10,
-                false_pass: 10,
-                errors: 0,
-            }),
-            other_labels: false,
-        }],
-        together: vec![vec![0]],
-        alone: true,
+    let judges = |pass: u64, fail: u64| {
+        let counts = Agreement { true_pass: pass, true_fail: fail, false_fail: 10, false_pass: 10, errors: 0 };
+        one_judge(Calibration::Known(counts))
     };
     let look = |judges: &DecidingJudges| {
         estimate_power(&policy(), &design(3, Estimand::Population), &sizes(200), USUAL, Some(judges)).unwrap()

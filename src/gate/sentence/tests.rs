@@ -1,9 +1,9 @@
 //! One table with a sentence for every reason, and one for what a run is not.
 
-use super::super::fixtures::{WHOLE, alone, compared, policy};
+use super::super::fixtures::{WHOLE, alone, compared, policy, weaker_change};
 use super::super::speaks_for;
 use super::*;
-use crate::domain::{Attempts, CaseId, Method, PolicyChange, Slice, Words as _};
+use crate::domain::{Attempts, CaseId, Method, Slice, Words as _};
 use proptest::prelude::*;
 use std::fmt::Write as _;
 
@@ -87,13 +87,7 @@ fn of(
 
 #[test]
 fn every_reason_has_a_sentence_without_jargon() {
-    let weaker = [PolicyChange {
-        kind: "case-deleted".to_owned(),
-        what: "c1".to_owned(),
-        before: None,
-        after: None,
-        weaker: true,
-    }];
+    let weaker = [weaker_change()];
     let facts = RunContext { weaker: &weaker, ..WHOLE };
     let policy = Policy { min_pass_rate: Some(0.9), critical_tags: vec!["legal".to_owned()], ..policy() };
     let mut table = String::new();

@@ -5,9 +5,9 @@
 //! says so and ends.
 use crate::compare::ComparisonBuilder;
 use crate::compare::fixtures::{self, compare, design};
-use crate::domain::{CaseRow, Clusters, Comparison, Decision, Unit, Units};
+use crate::domain::{CaseRow, Clusters, Comparison, Unit, Units};
+use crate::gate::decide;
 use crate::gate::fixtures::{WHOLE, policy};
-use crate::gate::{GateDecision, decide};
 use crate::stats::exact_size_tests::worst_promotion;
 use crate::stats::judge_error::Judge;
 use crate::stats::normal::critical;
@@ -15,7 +15,6 @@ use crate::stats::planning::{Variation, cases_to_show, fewest_cases};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::sequential::{Side, log_e_value, obrien_fleming};
 use crate::stats::{fisher, multiplicity, proportions, repeats};
-use proptest::prelude::*;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -275,84 +274,4 @@ fn of_histogram(histogram: BTreeMap<i64, u64>, repeats: u32) -> Comparison {
 
 fn row(id: &str, baseline: &[char], candidate: &[char]) -> CaseRow {
     fixtures::row(id, &String::from_iter(baseline), &String::from_iter(candidate))
-}
-
-/// A run: per case the letters of both arms and how many cases are like it, and whether it must pass.
-#[derive(Clone, Debug)]
-struct Run {
-    repeats: u32,
-    cases: Vec<(Vec<char>, Vec<char>, u64, bool)>,
-}
-
-impl Run {
-    fn decided(&self) -> GateDecision {
-        let mut comparing = ComparisonBuilder::new(design(self.repeats));
-        for (baseline, candidate, cases, critical) in &self.cases {
-            let mut row = row("case", baseline, candidate);
-            row.case.critical = *critical;
-            (0..*cases).for_each(|_| comparing.add(&row));
-        }
-        decide(&policy(), &comparing.finish(), &WHOLE)
-    }
-
-    /// Splits one case off the group and changes one of its answers; `None` if that answer is none of `from`.
-    fn with_answer(&self, group: usize, baseline: bool, repeat: usize, from: &[char], to: char) -> Option<Run> {
-        let mut run = self.clone();
-        let group = group % run.cases.len();
-        let (mut blue, mut green, cases, critical) = run.cases[group].clone();
-        let letters = if baseline { &mut blue } else { &mut green };
-        let repeat = repeat % letters.len();
-        if cases == 0 || !from.contains(&letters[repeat]) {
-            return None;
-        }
-        letters[repeat] = to;
-        run.cases[group].2 -= 1;
-        run.cases.push((blue, green, 1, critical));
-        Some(run)
-    }
-}
-
-/// Mostly alike and mostly good, with a few of everything: near enough to the borders that a single answer may matter.
-fn any_run() -> impl Strategy<Value = Run> {
-    (1u32..=3).prop_flat_map(|repeats| {
-        let letters =
-            move || prop::collection::vec(prop::sample::select(vec!['P', 'P', 'P', 'F', 'T', 'R']), repeats as usize);
-        let group = (letters(), letters(), 0u64..6, prop::bool::weighted(0.05));
-        let all_pass = vec!['P'; repeats as usize];
-        (prop::collection::vec(group, 1..6), 0u64..300).prop_map(move |(mut cases, good)| {
-            cases.push((all_pass.clone(), all_pass.clone(), good, false));
-            Run { repeats, cases }
-        })
-    })
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
-    /// From block or inconclusive no failed answer leads to a promotion.
-    #[test]
-    fn a_worse_answer_never_promotes(run in any_run(), group: usize, repeat: usize) {
-        if let Some(worse) = run.with_answer(group, false, repeat, &['P'], 'F') {
-            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
-        }
-    }
-
-    /// Nor does an error, in either arm, whatever the answer was.
-    #[test]
-    fn an_error_never_promotes(run in any_run(), group: usize, repeat: usize, baseline: bool, refused: bool) {
-        let error = if refused { 'R' } else { 'T' };
-        if let Some(worse) = run.with_answer(group, baseline, repeat, &['P', 'F'], error) {
-            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
-        }
-    }
-
-    /// Imputing the worst never raises the statistic that promotes, above any answers that might have come.
-    #[test]
-    fn missing_answers_never_raise_the_promoting_statistic(run in any_run(), group: usize, repeat: usize, baseline: bool) {
-        if let Some(worse) = run.with_answer(group, baseline, repeat, &['P', 'F'], 'T')
-            && let (Some(before), Some(after)) = (run.decided().z, worse.decided().z)
-        {
-            prop_assert!(after.promote <= before.promote + 1e-9);
-            prop_assert!(after.block >= before.block - 1e-9);
-        }
-    }
 }

@@ -3,7 +3,7 @@
 
 use crate::compare::{ComparisonBuilder, fixtures};
 use crate::domain::{ArmRow, Case, CaseRow, Comparison, Decision, Design, Estimand, Metric, Policy, Units};
-use crate::gate::fixtures::WHOLE;
+use crate::gate::fixtures::{WHOLE, policy};
 use crate::gate::{GateDecision, RunContext, decide};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use proptest::prelude::*;
@@ -70,6 +70,20 @@ impl Run {
 
     fn decided(&self) -> GateDecision {
         self.decided_of(&self.rows())
+    }
+
+    /// The same without tags, weights, clusters and scores in between, under the default policy.
+    fn plain(&self) -> Run {
+        let plain =
+            |letters: &[char]| letters.iter().map(|letter| if *letter == 'H' { 'P' } else { *letter }).collect();
+        let groups = self.groups.iter().map(|group| Group {
+            baseline: plain(&group.baseline),
+            candidate: plain(&group.candidate),
+            tag: None,
+            weight: 1_000,
+            ..group.clone()
+        });
+        Run { repeats: self.repeats, policy: policy(), confirms: false, clusters: 0, groups: groups.collect() }
     }
 
     /// Another answer to a single case, in place, so that no case moves to another cluster; `None` if the answer is none of
@@ -187,8 +201,10 @@ proptest! {
     #[test]
     fn a_worse_answer_never_promotes(run in any_run(), at in any_place(), half: bool) {
         let (from, to) = if half { (&['P'][..], 'H') } else { (&['P', 'H'][..], 'F') };
-        if let Some(worse) = run.with_answer(Spot { baseline: false, ..at }, from, to) {
-            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+        for run in [run.plain(), run] {
+            if let Some(worse) = run.with_answer(Spot { baseline: false, ..at }, from, to) {
+                prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+            }
         }
     }
 
@@ -196,8 +212,22 @@ proptest! {
     #[test]
     fn an_error_never_promotes(run in any_run(), at in any_place(), refused: bool) {
         let error = if refused { 'R' } else { 'T' };
-        if let Some(worse) = run.with_answer(at, &['P', 'H', 'F'], error) {
-            prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+        for run in [run.plain(), run] {
+            if let Some(worse) = run.with_answer(at, &['P', 'H', 'F'], error) {
+                prop_assert!(worse.decided().decision != Decision::Promote || run.decided().decision == Decision::Promote);
+            }
+        }
+    }
+
+    /// Imputing the worst never raises the statistic that promotes, above any answers that might have come.
+    #[test]
+    fn missing_answers_never_raise_the_promoting_statistic(run in any_run(), at in any_place()) {
+        let run = run.plain();
+        if let Some(worse) = run.with_answer(at, &['P', 'F'], 'T')
+            && let (Some(before), Some(after)) = (run.decided().z, worse.decided().z)
+        {
+            prop_assert!(after.promote <= before.promote + 1e-9);
+            prop_assert!(after.block >= before.block - 1e-9);
         }
     }
 

@@ -207,7 +207,6 @@ impl Fake {
         Fake { url, seen, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// A server that gives the same complete answer to every request.
     pub(crate) fn answering(text: &'static str) -> Fake {
         Fake::start(move |_| Reply::answer(text))
     }

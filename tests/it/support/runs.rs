@@ -99,20 +99,13 @@ impl Ran {
     }
 
     pub(crate) fn retries(&self) -> Vec<(&str, Duration)> {
-        let retrying = |event| match event {
-            &Event::Retrying { ref code, wait } => Some((code.as_str(), wait)),
-            Event::Planned { .. }
-            | Event::Reused
-            | Event::Answered { .. }
-            | Event::Batched { .. }
-            | Event::Held { .. }
-            | Event::Paced { .. }
-            | Event::Failed { .. }
-            | Event::Note { .. }
-            | Event::Stopping { .. }
-            | Event::Done => None,
-        };
-        self.events.iter().filter_map(retrying).collect()
+        let mut retries = Vec::new();
+        for event in &self.events {
+            if let Event::Retrying { code, wait } = event {
+                retries.push((code.as_str(), *wait));
+            }
+        }
+        retries
     }
 }
 
