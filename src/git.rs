@@ -166,11 +166,11 @@ fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
 }
 
 fn failure(root: &Path, output: &Output) -> Problem {
-    let said = String::from_utf8_lossy(&output.stderr);
-    if said.contains("not a git repository") {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    if stderr.contains("not a git repository") {
         return Problem::new(format!("`{}` is not in a git repository", root.display()))
             .hint("name files instead of a revision");
     }
-    let line: String = said.lines().next().unwrap_or("it gave no reason").chars().take(200).collect();
+    let line: String = stderr.lines().next().unwrap_or("it gave no reason").chars().take(200).collect();
     Problem::new(format!("git failed: {line}"))
 }

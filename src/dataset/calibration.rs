@@ -132,13 +132,13 @@ mod tests {
         ] {
             let bad = good.replace(from, to);
             assert_ne!(bad, good);
-            let told = parse(&bad, "f").unwrap_err().to_string();
-            assert!(told.contains(message), "{told}");
+            let refusal = parse(&bad, "f").unwrap_err().to_string();
+            assert!(refusal.contains(message), "{refusal}");
         }
         let mut none = entry("a", 1);
         none.counts.true_fail = 0;
         none.counts.false_pass = 0;
-        let told = parse(&text(vec![none, entry("b", 1), entry("b", 1)]), "f").unwrap_err().to_string();
-        assert!(told.contains("`a` has no labels of one") && told.contains("`b` is there twice"), "{told}");
+        let message = parse(&text(vec![none, entry("b", 1), entry("b", 1)]), "f").unwrap_err().to_string();
+        assert!(message.contains("`a` has no labels of one") && message.contains("`b` is there twice"), "{message}");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 /// can't fill the memory or the screen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Problems {
-    kept: Vec<Problem>,
+    list: Vec<Problem>,
     more: u64,
 }
 
@@ -16,8 +16,8 @@ impl Problems {
     pub const KEPT: usize = 200;
 
     pub fn push(&mut self, problem: Problem) {
-        if self.kept.len() < Problems::KEPT {
-            self.kept.push(problem);
+        if self.list.len() < Problems::KEPT {
+            self.list.push(problem);
         } else {
             self.more += 1;
         }
@@ -31,17 +31,17 @@ impl Problems {
 
     pub fn append(&mut self, other: Problems) {
         let more = other.more;
-        self.extend(other.kept);
+        self.extend(other.list);
         self.more += more;
     }
 
     pub fn is_empty(&self) -> bool {
-        self.kept.is_empty()
+        self.list.is_empty()
     }
 
     /// How many were found, kept or not.
     pub fn count(&self) -> u64 {
-        self.kept.len() as u64 + self.more
+        self.list.len() as u64 + self.more
     }
 
     /// How many were found beyond the kept ones.
@@ -51,7 +51,7 @@ impl Problems {
 
     /// The kept ones, in the order they were found.
     pub fn iter(&self) -> impl Iterator<Item = &Problem> {
-        self.kept.iter()
+        self.list.iter()
     }
 
     /// `Ok(value)` without mistakes, else the mistakes.
@@ -62,13 +62,13 @@ impl Problems {
 
 impl From<Problem> for Problems {
     fn from(problem: Problem) -> Problems {
-        Problems { kept: vec![problem], more: 0 }
+        Problems { list: vec![problem], more: 0 }
     }
 }
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, problem) in self.kept.iter().enumerate() {
+        for (i, problem) in self.list.iter().enumerate() {
             if i > 0 {
                 f.write_str("\n")?;
             }

@@ -121,7 +121,7 @@ mod tests {
         Piece::Mark(Mark::Role(speaker))
     }
 
-    fn said(text: &str) -> Message {
+    fn message(text: &str) -> Message {
         Message { parts: vec![MessagePart::Text(text.to_owned())], ..empty(Speaker::User) }
     }
 
@@ -141,7 +141,7 @@ mod tests {
     #[test]
     fn history_goes_where_dotprompt_puts_it() {
         use Piece::Text;
-        let h = || vec![said("h")];
+        let h = || vec![message("h")];
         let cases = [
             (vec![Text("a")], h(), "user: h; user: a"),
             (vec![role(Speaker::System), Text("s")], h(), "system: s; user: h"),

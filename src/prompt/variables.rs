@@ -212,8 +212,8 @@ impl<'a> Walker<'a, '_> {
     fn variable<'p>(&self, path: &'p Path) -> Option<&'p str> {
         let target = Target::of(path)?;
         let name = target.name?;
-        let given = self.scopes.iter().any(|scope| scope.names.iter().any(|given| given == name));
-        (!given || target.from_root).then_some(())?;
+        let is_local = self.scopes.iter().any(|scope| scope.names.iter().any(|local| local == name));
+        (!is_local || target.from_root).then_some(())?;
         self.lands_in_root(&target).then_some(name)
     }
 }

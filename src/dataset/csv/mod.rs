@@ -69,7 +69,7 @@ impl Cells {
 #[derive(Default)]
 struct Feed {
     bytes: Vec<u8>,
-    given: usize,
+    position: usize,
 }
 
 impl Feed {
@@ -77,14 +77,14 @@ impl Feed {
         self.bytes.clear();
         self.bytes.extend_from_slice(record.as_bytes());
         self.bytes.push(b'\n');
-        self.given = 0;
+        self.position = 0;
     }
 }
 
 impl Read for Feed {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = (&self.bytes[self.given..]).read(buffer)?;
-        self.given += count;
+        let count = (&self.bytes[self.position..]).read(buffer)?;
+        self.position += count;
         Ok(count)
     }
 }

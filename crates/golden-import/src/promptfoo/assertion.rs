@@ -42,21 +42,8 @@ pub(crate) struct Pieces {
 }
 
 /// Types of which the CSV mini-language keeps the threshold, or gives a default one.
-const CSV_THRESHOLDS: [&str; 13] = [
-    "answer-relevance",
-    "classifier",
-    "context-faithfulness",
-    "context-recall",
-    "context-relevance",
-    "cost",
-    "latency",
-    "levenshtein",
-    "perplexity",
-    "perplexity-score",
-    "rouge-n",
-    "similar",
-    "starts-with",
-];
+const CSV_THRESHOLDS: &str = "answer-relevance classifier context-faithfulness context-recall context-relevance cost latency \
+                              levenshtein perplexity perplexity-score rouge-n similar starts-with";
 
 /// Types that the CSV mini-language does not know.
 const NOT_IN_CSV: [&str; 3] = ["human", "max-score", "select-best"];
@@ -155,8 +142,7 @@ impl Assertion {
             let kind = assertion.kind.clone();
             // A list is cut at its commas when it is read, as anywhere else.
             assertion.value = value.map(|value| value.trim().into());
-            let keeps = CSV_THRESHOLDS.contains(&kind.as_str());
-            if keeps {
+            if CSV_THRESHOLDS.split(' ').any(|known| known == kind) {
                 assertion.threshold = Some(threshold.unwrap_or(if kind == "similar" { 0.8 } else { 0.75 }));
             } else if threshold.is_some() {
                 let note = "promptfoo leaves out this threshold in CSV, and so does the import";

@@ -32,22 +32,8 @@ pub(crate) enum TestForm {
 type TestSource = (TestForm, Node);
 
 /// Keys of a configuration that say how to run, not what to expect.
-const NOT_GOLDEN: [&str; 14] = [
-    "$schema",
-    "commandLineOptions",
-    "description",
-    "env",
-    "evaluateOptions",
-    "metadata",
-    "outputPath",
-    "prompts",
-    "providers",
-    "sharing",
-    "tags",
-    "targets",
-    "version",
-    "writeLatestResults",
-];
+const NOT_GOLDEN: &str = "$schema commandLineOptions description env evaluateOptions metadata outputPath prompts providers \
+                          sharing tags targets version writeLatestResults";
 
 pub(crate) fn import_tests(import: &mut Import<'_>, nodes: &[Node], form: TestForm) -> Result<(), Problem> {
     let mut suite = Suite { root: None, defaults: None, count: 0 };
@@ -61,7 +47,7 @@ pub(crate) fn import(import: &mut Import<'_>, root: &Node) -> Result<(), Problem
     for (key, node) in &entries {
         match key.as_str() {
             "tests" | "scenarios" | "defaultTest" | "assertionTemplates" => {}
-            key if NOT_GOLDEN.contains(&key) => left.push(key),
+            key if NOT_GOLDEN.split(' ').any(|known| known == key) => left.push(key),
             _ => import.findings.lose(node, format!("golden files have no `{key}`")),
         }
     }
