@@ -31,7 +31,6 @@ impl Schedule {
         look.map_or(self.looks().saturating_sub(1), |look| usize::from(*look))
     }
 
-    /// The number of looks.
     pub fn looks(&self) -> usize {
         self.shares.len()
     }
@@ -65,7 +64,6 @@ struct Unit {
 }
 
 impl ScheduleBuilder {
-    /// Takes the next selected case.
     pub fn case(&mut self, case: &Case) {
         let next = self.units.len() as u32;
         let tags = case.tags.iter().map(|tag| short([b"tag", tag.as_bytes()]));

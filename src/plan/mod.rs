@@ -28,7 +28,6 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The arms, in plan order.
     pub fn arms(&self) -> &'static [Arm] {
         if self.baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] }
     }

@@ -26,7 +26,6 @@ pub struct Rates {
 pub struct Entry {
     /// The first day; `None` = it holds for every day.
     pub from: Option<Date>,
-    /// The standard rates.
     pub rates: Rates,
     /// The rates for a prompt of more than [`LONG`] tokens, where they differ.
     pub long: Option<Rates>,
@@ -35,7 +34,6 @@ pub struct Entry {
 /// How a request is served, which decides the share of the list price that it costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tier {
-    /// The list price.
     #[default]
     Standard,
     /// Half the list price, answered within a day.
@@ -57,7 +55,6 @@ impl Tier {
         }
     }
 
-    /// Share of the list price.
     pub fn factor(self) -> f64 {
         match self {
             Tier::Standard => 1.0,

@@ -65,12 +65,10 @@ pub struct Selection {
     pub tags: BTreeSet<String>,
     /// The first so many of those selected otherwise.
     pub limit: Option<u64>,
-    /// One part of the dataset.
     pub shard: Option<Shard>,
 }
 
 impl Selection {
-    /// Every case is selected.
     pub fn is_everything(&self) -> bool {
         let Selection { cases, failed, tags, limit, shard } = self;
         cases.is_empty()
@@ -97,7 +95,6 @@ impl Selection {
         [some("--case", cases), some("--tag", tags), failed, limit, shard].into_iter().flatten().collect()
     }
 
-    /// Walks the dataset in order.
     pub fn walk(&self) -> Walk<'_> {
         Walk { selection: self, selected: 0, unseen: self.cases.clone() }
     }

@@ -46,7 +46,6 @@ impl BaseUrl {
         &self.text
     }
 
-    /// It is encrypted.
     pub(super) fn is_https(&self) -> bool {
         self.https
     }

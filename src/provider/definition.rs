@@ -20,7 +20,6 @@ pub struct ProviderDef {
     pub name: &'static str,
     /// Where its base URL comes from.
     pub base_url: BaseUrlSource,
-    /// Where its key comes from.
     pub key: KeySource,
     /// It has a choice of API version.
     pub versions: bool,
@@ -32,7 +31,6 @@ pub struct ProviderDef {
     pub default_model: Option<&'static str>,
     /// Its models of embeddings, if it has any.
     pub embedding: Option<EmbeddingDef>,
-    /// Writes its requests.
     pub encoder: fn(&ProviderConfig) -> Arc<dyn RequestEncoder>,
     /// Opens it; sends nothing yet.
     pub open: fn(&ProviderConfig) -> Result<Target, Problems>,
@@ -43,7 +41,6 @@ pub struct ProviderDef {
 pub struct BaseUrlSource {
     /// The variable in which the official SDKs look for one.
     pub variable: Option<&'static str>,
-    /// The public service.
     pub default: Option<&'static str>,
     /// Runs can't do without one.
     pub required: bool,

@@ -36,7 +36,6 @@ pub(super) struct Http {
 /// A response, read to its end. Its body holds no secret.
 #[derive(Debug)]
 pub(super) struct Reply {
-    /// The HTTP status.
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     /// Of an error as much as arrived.

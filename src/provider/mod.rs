@@ -44,7 +44,6 @@ pub use target::Target;
 
 macro_rules! providers {
     ($($kind:ident => $definition:path,)*) => {
-        /// What answers.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum TargetKind {
             $($kind,)*

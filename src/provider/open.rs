@@ -9,7 +9,6 @@ use crate::domain::{Problem, Problems};
 /// Why a service is asked beside the run's target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Judges answers.
     Judge,
     /// Makes vectors of texts. Without an address of its own it is asked where the run's target is, if that is of its kind.
     Embed,
@@ -20,20 +19,16 @@ pub enum Purpose {
 pub struct OwnService {
     /// What answers, if not the run's kind of target.
     pub target: Option<TargetKind>,
-    /// Where it is.
     pub base_url: Option<String>,
-    /// Its own key.
     pub key: Option<ApiKey>,
 }
 
 /// The run whose answers are judged.
 #[derive(Clone, Copy, Debug)]
 pub struct RunService<'a> {
-    /// Its kind of target.
     pub kind: TargetKind,
     /// Its target, where it is open.
     pub target: Option<&'a Target>,
-    /// Its key.
     pub key: Option<&'a ApiKey>,
     /// Nothing is sent, so nobody needs a key.
     pub offline: bool,
@@ -42,9 +37,7 @@ pub struct RunService<'a> {
 /// A service that can be opened.
 #[derive(Debug)]
 pub struct ServiceConfig {
-    /// What answers.
     pub def: &'static ProviderDef,
-    /// How to open it.
     pub config: ProviderConfig,
     /// Its identity, without models.
     pub service: String,

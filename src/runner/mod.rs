@@ -46,7 +46,6 @@ pub struct Limits {
     pub tpm: Option<u32>,
     /// The longest one attempt may take, from sending to the last byte.
     pub timeout: Duration,
-    /// Attempts after the first.
     pub retries: u32,
     /// Requests in all, repeated attempts included.
     pub max_requests: Option<u64>,
@@ -105,14 +104,12 @@ impl Default for Limits {
 /// The price of an answer in US dollars, by model and tokens; `None` for an unknown model.
 pub type Price<'a> = dyn Fn(&str, &Usage) -> Option<f64> + Send + Sync + 'a;
 
-/// How a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
     /// Why.
     pub ended: StopReason,
     /// Requests sent, repeated attempts included.
     pub requests: u64,
-    /// Repeated attempts.
     pub retries: u64,
     /// Tokens of the answers, input and output.
     pub tokens: u64,
@@ -133,7 +130,6 @@ impl RunSummary {
     }
 }
 
-/// Why a run ended.
 #[derive(Clone, Debug, PartialEq)]
 pub enum StopReason {
     /// Every job has its arrival.

@@ -18,7 +18,6 @@ const STEP_AT_ONCE: f64 = 1.0 / 20.0;
 /// A minute raises a learnt quota by this share of its first value.
 const STEP_A_MINUTE: f64 = 1.0 / 50.0;
 
-/// What a quota counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QuotaUnit {
     /// Requests.

@@ -15,7 +15,6 @@ pub struct Batches {
 /// A batch job that has not ended, and its run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WaitingBatch {
-    /// Number of the run.
     pub run: i64,
     /// What it is called before it has a name.
     pub label: String,
@@ -36,7 +35,6 @@ pub struct WaitingBatch {
 /// Another process works on a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunInUse {
-    /// Number of the run.
     pub run: i64,
 }
 
@@ -46,7 +44,6 @@ impl WaitingBatch {
         self.name.as_deref().unwrap_or(&self.label) == name
     }
 
-    /// It belongs to this run.
     pub fn is_of(&self, run: RunId) -> bool {
         self.run == run.0
     }
@@ -128,7 +125,6 @@ impl Store {
         Ok(self.lock(RunId(batch.run), 0)?.is_none())
     }
 
-    /// Forgets a batch job.
     pub fn forget_batch(&self, id: i64) -> Result<(), StoreError> {
         forget(&self.connection, id, None).map_err(|error| self.failed("forget a batch job", error))
     }

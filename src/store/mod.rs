@@ -38,7 +38,6 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// The store of a project.
 #[derive(Debug)]
 pub struct Store {
     connection: Connection,
@@ -46,7 +45,6 @@ pub struct Store {
     path: PathBuf,
 }
 
-/// A run in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunId(i64);
 
@@ -63,15 +61,10 @@ impl RunId {
 /// What is planned, for the run's row.
 #[derive(Clone, Debug)]
 pub struct RunPlan {
-    /// Digest of the plan.
     pub plan: [u8; 32],
-    /// Candidate's name.
     pub candidate: String,
-    /// Baseline's name.
     pub baseline: Option<String>,
-    /// Target's identity.
     pub target: String,
-    /// Answers planned.
     pub answers: u64,
 }
 
@@ -87,7 +80,6 @@ pub enum RunStatus {
 /// A run that this process works on. No other process can resume it meanwhile.
 #[derive(Debug)]
 pub struct OpenRun {
-    /// The run.
     pub id: RunId,
     /// Answers that an earlier process had already.
     pub resumed: u64,
@@ -159,7 +151,6 @@ impl Store {
         if folder.join("store.sqlite").exists() { Store::open(folder).map(Some) } else { Ok(None) }
     }
 
-    /// Starts a run.
     pub fn begin(&self, planned: &RunPlan) -> Result<OpenRun, StoreError> {
         let RunPlan { plan, candidate, baseline, target, answers } = planned;
         let id = self.row(
@@ -194,7 +185,6 @@ impl Store {
         Ok(lock.try_lock().is_ok().then_some(OpenRun { id, resumed, lock, lock_path }))
     }
 
-    /// Notes how a run ended.
     pub fn end(&self, run: &OpenRun, ended: RunStatus) -> Result<(), StoreError> {
         let word = match ended {
             RunStatus::Complete => "complete",
@@ -368,7 +358,6 @@ impl Store {
         Ok(Some((answer.0, imported)))
     }
 
-    /// All rows of a query.
     fn rows<T>(
         &self,
         doing: &str,
@@ -424,7 +413,6 @@ impl Store {
 /// Notes a reply that a run goes by.
 const NOTE_REPLY: &str = "INSERT OR IGNORE INTO replies (run, answer, prompt, vote) VALUES (?1, ?2, ?3, ?4)";
 
-/// A column of JSON.
 struct Json<T>(T);
 
 impl<T: DeserializeOwned> FromSql for Json<T> {

@@ -71,7 +71,6 @@ impl fmt::Display for StoreError {
 
 impl std::error::Error for StoreError {}
 
-/// Opens or creates the file.
 pub(super) fn open(folder: &Path, path: &Path) -> Result<Connection, StoreError> {
     std::fs::create_dir_all(folder).map_err(|error| {
         StoreError::new(folder, format!("the folder can't be created: {error}"))

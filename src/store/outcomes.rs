@@ -11,9 +11,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension as _, Row, params};
 use std::collections::{HashMap, HashSet};
 
-/// Runs whose outcomes are kept.
 const RUNS: usize = 1_000;
-/// Answers whose outcomes are kept.
 const ANSWERS: u64 = 5_000_000;
 /// Runs whose answers say how flaky a case is: the newest of the same prompt, model, target and judges.
 const KIN: u32 = 20;

@@ -27,7 +27,6 @@ const EARLIEST: i64 = 1_577_836_800;
 /// A stored answer on its own. Written as a JSON object with its keys in this order.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Record {
-    /// The case it answers.
     pub case: String,
     /// The arm it was in.
     pub arm: Arm,
@@ -35,9 +34,7 @@ pub struct Record {
     pub prompt: String,
     /// Which repeat, from 1.
     pub repeat: u32,
-    /// The target's identity.
     pub target: String,
-    /// Model asked for.
     pub model: String,
     /// Identity of the answer.
     #[serde(serialize_with = "digits")]
@@ -45,7 +42,6 @@ pub struct Record {
     /// SHA-256 of the body as it was sent.
     #[serde(serialize_with = "digits")]
     pub request: [u8; 32],
-    /// Attempts it took.
     pub attempts: u32,
     /// Milliseconds waited before the successful one; `None` when it is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -57,7 +53,6 @@ pub struct Record {
     /// several votes on the same it is.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub reply: bool,
-    /// The answer.
     pub answer: Answer,
 }
 
@@ -205,13 +200,9 @@ fn plain(error: &serde_json::Error) -> String {
 /// A run, as a list of runs names it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunLine {
-    /// Its number.
     pub number: i64,
-    /// Candidate's name.
     pub candidate: String,
-    /// Baseline's name.
     pub baseline: Option<String>,
-    /// Target's identity.
     pub target: String,
     /// Answers it has.
     pub answers: u64,
@@ -258,7 +249,6 @@ impl Store {
         Ok(self.run_lines(which, params![candidate, 1])?.pop())
     }
 
-    /// The run with this number.
     pub fn run(&self, number: i64) -> Result<Option<RunLine>, StoreError> {
         Ok(self.run_lines("id = ?1", params![number, 1])?.pop())
     }
@@ -320,7 +310,6 @@ impl Store {
         Ok(())
     }
 
-    /// Starts an import.
     pub fn importing(&self) -> Result<AnswerImport<'_>, StoreError> {
         let transaction =
             self.connection.unchecked_transaction().map_err(|error| self.failed("import answers", error))?;

@@ -12,7 +12,6 @@ use super::turns::{Turns, orders_of, topics};
 use super::words::{terms, words};
 use serde_json::Value;
 
-/// What the model says.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Reply {
     Text(String),
@@ -26,9 +25,7 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
     let none = Document::default();
     let system = system.unwrap_or(&none);
 
-    let mut query = Query::default();
-    let topics = topics(question);
-    query.add(topics.iter().flat_map(|topic| terms(topic)), 1.0);
+    let mut query = Query::of(topics(question).iter().flat_map(|topic| terms(topic)));
     if !turns.answered
         && let Some(call) = calls::choose(body, question, &query)
     {

@@ -2,7 +2,7 @@
 
 use super::answer::answer;
 use super::body::{get, list, number};
-use super::embed::{DIMENSIONS, embedding};
+use super::embed::{DIMENSIONS, vector};
 use super::library::Library;
 use super::noise::{Key, degrade};
 use super::respond::{Answer, counted, prompt_tokens};
@@ -28,12 +28,9 @@ impl Answerer {
     }
 }
 
-/// How an answer ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Finish {
-    /// With its finish reason.
     Said,
-    /// Without one.
     Unsaid,
 }
 
@@ -50,7 +47,6 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// Answers a body.
     pub(super) fn answer(&self, answerer: &Answerer, body: &Value) -> Result<Response, Status> {
         validate(self.method, self.model, body)?;
         match self.method {
@@ -123,5 +119,5 @@ fn refuse_cached_content(body: &Value) -> Result<(), Status> {
 fn embed(request: &Value) -> Value {
     let dimensions = get(request, "outputDimensionality").and_then(number).map_or(DIMENSIONS, |wanted| wanted as usize);
     let text = get(request, "content").map(text_of).unwrap_or_default();
-    embedding(&text, dimensions)
+    json!({"values": vector(&text, dimensions)})
 }

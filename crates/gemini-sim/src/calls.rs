@@ -6,7 +6,6 @@ use super::rank::Query;
 use super::words::{Term, key_terms, term, words};
 use serde_json::{Map, Value, json};
 
-/// A function call of the model.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Call {
     pub(super) name: String,
@@ -127,9 +126,7 @@ mod tests {
             ]}],
             "toolConfig": {"functionCallingConfig": {"mode": mode}},
         });
-        let mut query = Query::default();
-        query.add(terms(question), 1.0);
-        choose(&body, question, &query)
+        choose(&body, question, &Query::of(terms(question)))
     }
 
     #[test]

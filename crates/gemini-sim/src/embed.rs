@@ -3,19 +3,13 @@
 
 use super::noise::mix;
 use super::words::terms;
-use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Numbers of a vector unless the request asks for fewer.
 pub(super) const DIMENSIONS: usize = 3072;
 
-/// The body of an embedding: `{"values": […]}`.
-pub(super) fn embedding(text: &str, dimensions: usize) -> Value {
-    json!({"values": vector(text, dimensions)})
-}
-
 /// A vector of length one. A word's weight grows with the logarithm of its count.
-fn vector(text: &str, dimensions: usize) -> Vec<f32> {
+pub(super) fn vector(text: &str, dimensions: usize) -> Vec<f32> {
     let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
     for term in terms(text) {
         *counts.entry(term).or_default() += 1;

@@ -8,7 +8,6 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// One way to fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// This HTTP status with a google.rpc.Status body.
@@ -44,11 +43,8 @@ pub enum Fault {
 /// Which quota is spent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Quota {
-    /// Requests per minute.
     Minute,
-    /// Input tokens per minute.
     Tokens,
-    /// Requests per day.
     Day,
     /// There is none: `limit: 0`.
     Zero,

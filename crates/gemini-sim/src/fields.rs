@@ -72,7 +72,6 @@ TASK TaskType TASK_TYPE_UNSPECIFIED RETRIEVAL_QUERY RETRIEVAL_DOCUMENT SEMANTIC_
   QUESTION_ANSWERING FACT_VERIFICATION CODE_RETRIEVAL_QUERY
 ";
 
-/// What a field holds.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     Text,
@@ -92,11 +91,9 @@ pub(super) enum Kind {
     MapOf(&'static str),
     /// An object of any shape.
     Object,
-    /// Any JSON at all.
     Any,
 }
 
-/// One field of a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     /// In lowerCamelCase; the service accepts snake_case too.
@@ -108,7 +105,6 @@ pub(super) struct Field {
     pub(super) alternative: bool,
 }
 
-/// The fields of a message.
 pub(super) fn fields(message: &str) -> &'static [Field] {
     static TABLE: LazyLock<HashMap<&str, Vec<Field>>> =
         LazyLock::new(|| rows(MESSAGES).map(|(name, fields)| (name, fields.map(field).collect())).collect());

@@ -20,18 +20,13 @@
 
 use super::words::words;
 
-/// The form of a whole answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Form {
-    /// One word.
     OneWord,
-    /// `Yes` or `No`.
     YesNo,
-    /// Digits only.
     Number,
     /// An object with these keys.
     Json(Vec<String>),
-    /// One of these.
     OneOf(Vec<String>),
     /// This text and nothing else.
     Exactly(String),
@@ -49,7 +44,6 @@ pub(super) enum Authority {
     System,
 }
 
-/// Letter case of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LetterCase {
     Upper,
@@ -83,7 +77,6 @@ pub(super) struct Rule {
     pub(super) reply: String,
 }
 
-/// What a sentence is.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Meaning {
     /// Something to answer with.

@@ -2,7 +2,7 @@
 
 use super::body::{get, list};
 use super::question::{Question, nearest_amount};
-use super::rank::RankedPassage;
+use super::rank::{Query, RankedPassage};
 use super::words::{Term, key_terms, term, terms};
 use serde_json::{Map, Number, Value, json};
 
@@ -202,7 +202,7 @@ impl Filling<'_, '_> {
         let found = self
             .nearest(&wanted)
             .and_then(|ranked| {
-                nearest_amount(&ranked.passage.text, &only(&wanted))
+                nearest_amount(&ranked.passage.text, &Query::of(wanted.iter().copied()))
                     .or_else(|| nearest_amount(&ranked.passage.text, &query))
             })
             .and_then(|text| text.parse::<f64>().ok());
@@ -241,12 +241,6 @@ impl Filling<'_, '_> {
             .find(|ranked| wanted.iter().any(|term| ranked.passage.terms.contains(term)))
             .map_or_else(|| plain(self.asked), |ranked| ranked.passage.text.clone())
     }
-}
-
-fn only(wanted: &[Term]) -> super::rank::Query {
-    let mut query = super::rank::Query::default();
-    query.add(wanted.iter().copied(), 1.0);
-    query
 }
 
 /// The schema's type, in either of the two dialects.

@@ -28,7 +28,6 @@ const LONGEST: usize = 200;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry<'a> {
     pub(super) key: Key,
-    /// The HTTP method.
     pub(super) verb: &'a str,
     pub(super) path: &'a str,
     pub(super) sample: &'a [u8],
@@ -47,7 +46,6 @@ impl Entry<'_> {
     }
 }
 
-/// The ledger of all requests.
 #[derive(Debug)]
 pub(super) struct Ledger {
     began: Instant,
@@ -86,7 +84,6 @@ impl Ledger {
         Ok(Ledger { began: Instant::now(), book: Mutex::new(book) })
     }
 
-    /// Records a request.
     pub(super) fn record(&self, entry: Entry<'_>) {
         let at = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
@@ -109,7 +106,6 @@ impl Ledger {
         }
     }
 
-    /// Records a request inside a batch.
     #[cfg(feature = "emulator")]
     pub(super) fn record_item(&self, answered: bool) {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,6 +1,5 @@
 //! Which resource a path names. Anything may stand before the version, as behind a gateway.
 
-/// A resource of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Resource<'a> {
     Models,
@@ -25,7 +24,6 @@ pub(super) enum Resource<'a> {
 /// Where the counters are read.
 pub(super) const COUNTERS: &str = "/_promptgate/counters";
 
-/// A path, understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place<'a> {
     /// What stands before the version: empty, or a gateway's prefix.
@@ -58,8 +56,7 @@ pub(super) fn place(path: &str) -> Option<Place<'_>> {
     let before = &path[..at];
     let named = match rest.strip_prefix('/') {
         None if rest.is_empty() => None,
-        None => return None,
-        Some("") => return None,
+        None | Some("") => return None,
         Some(name) => Some(name),
     };
     if let Some(prefix) = before.strip_suffix("/upload") {

@@ -3,11 +3,9 @@
 use super::rank::Query;
 use super::words::{Term, term, words};
 
-/// A number in a text.
 #[derive(Clone, Debug)]
 pub(super) struct Amount<'a> {
     pub(super) value: f64,
-    /// As written.
     pub(super) text: &'a str,
     /// Byte offset in the text.
     pub(super) start: usize,
@@ -188,9 +186,7 @@ mod tests {
     use crate::words::terms;
 
     fn yes(question: &str, passage: &str) -> bool {
-        let mut query = Query::default();
-        query.add(terms(question), 1.0);
-        is_yes(question, passage, &query)
+        is_yes(question, passage, &Query::of(terms(question)))
     }
 
     #[test]

@@ -19,6 +19,13 @@ pub(super) struct Query {
 }
 
 impl Query {
+    /// Looks for these terms, all of one weight.
+    pub(super) fn of(terms: impl Iterator<Item = Term>) -> Query {
+        let mut query = Query::default();
+        query.add(terms, 1.0);
+        query
+    }
+
     /// Adds terms; one that is already there keeps the larger weight.
     pub(super) fn add(&mut self, terms: impl Iterator<Item = Term>, weight: f32) {
         for term in terms {
@@ -116,9 +123,7 @@ mod tests {
 
     fn best(text: &str, question: &str) -> (String, f32) {
         let document = Document::read(text);
-        let mut query = Query::default();
-        query.add(terms(question), 1.0);
-        let ranked = rank(&[&document], &query, |_| 1.0);
+        let ranked = rank(&[&document], &Query::of(terms(question)), |_| 1.0);
         (ranked[0].passage.text.clone(), ranked[0].coverage)
     }
 

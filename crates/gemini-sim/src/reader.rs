@@ -7,7 +7,6 @@ use std::borrow::Cow;
 /// Passages beyond this many are not read.
 const MOST_PASSAGES: usize = 5_000;
 
-/// A sentence that can answer.
 #[derive(Clone, Debug)]
 pub(super) struct Passage {
     /// What is said when it answers.
@@ -20,7 +19,6 @@ pub(super) struct Passage {
     pub(super) context: Vec<Term>,
 }
 
-/// A text, understood.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Document {
     pub(super) passages: Vec<Passage>,

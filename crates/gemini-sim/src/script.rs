@@ -194,7 +194,6 @@ impl Player {
         Player { script, counts: Mutex::new(counts) }
     }
 
-    /// Nothing is scripted.
     pub(super) fn is_idle(&self) -> bool {
         self.script.rules.is_empty()
     }

@@ -89,7 +89,6 @@ struct ApiRequest<'a> {
     key: Key,
 }
 
-/// Serves one request.
 pub(super) async fn serve(
     State(service): State<Arc<Service>>,
     ConnectInfo(line): ConnectInfo<Line>,
@@ -274,7 +273,6 @@ impl ApiRequest<'_> {
         if self.streams() && !self.sse() { failed_in_array(status) } else { failed(status) }
     }
 
-    /// Does what is asked.
     async fn handle(self, service: &Service, finish: Finish, ending: Ending) -> Response {
         let version = self.place.version;
         match (self.head.method.as_str(), self.place.resource) {
@@ -326,7 +324,6 @@ impl ApiRequest<'_> {
     }
 }
 
-/// The JSON of a body.
 pub(super) fn json_of(body: &[u8]) -> Result<Value, Status> {
     serde_json::from_slice(body).map_err(|error| Status::new(400, format!("Invalid JSON payload received. {error}")))
 }

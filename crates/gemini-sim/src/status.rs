@@ -4,10 +4,8 @@ use super::faults::{Fault, Quota, seconds};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// An error answer.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Status {
-    /// The HTTP status.
     pub(super) http: u16,
     pub(super) message: String,
     /// Messages of google.rpc, each with its `@type`; may be empty.
@@ -30,12 +28,13 @@ impl Status {
                 field => json!({"field": field, "description": description}),
             })
             .collect();
-        let mut status = Status::new(400, message);
-        status.details.push(json!({
-            "@type": "type.googleapis.com/google.rpc.BadRequest",
-            "fieldViolations": listed,
-        }));
-        status
+        Status::new(400, message)
+            .with(json!({"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": listed}))
+    }
+
+    fn with(mut self, detail: Value) -> Status {
+        self.details.push(detail);
+        self
     }
 
     /// The same as a bare google.rpc.Status, with its gRPC code: how operations and items of a batch carry errors.
@@ -44,7 +43,6 @@ impl Status {
         self.with_details(json!({"code": rpc_code(self.http).1, "message": self.message}))
     }
 
-    /// The body on the wire.
     pub(super) fn body(&self) -> Value {
         let error = json!({"code": self.http, "message": self.message, "status": rpc_code(self.http).0});
         json!({"error": self.with_details(error)})
@@ -104,9 +102,7 @@ fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
         Quota::Day => (REQUESTS, "GenerateRequestsPerDayPerProjectPerModel-FreeTier", "250"),
         Quota::Zero => (REQUESTS, "", "0"),
         Quota::Unnamed => {
-            let mut status = Status::new(429, "Resource exhausted. Please try again later.");
-            status.details.push(retry_info(delay));
-            return status;
+            return Status::new(429, "Resource exhausted. Please try again later.").with(retry_info(delay));
         }
     };
     let mut status = Status::new(
@@ -130,15 +126,14 @@ fn quota(model: &str, quota: Quota, delay: Duration) -> Status {
             }],
         }));
     }
-    status.details.push(json!({
+    let help = json!({
         "@type": "type.googleapis.com/google.rpc.Help",
         "links": [{
             "description": "Learn more about Gemini API quotas",
             "url": "https://ai.google.dev/gemini-api/docs/rate-limits",
         }],
-    }));
-    status.details.push(retry_info(delay));
-    status
+    });
+    status.with(help).with(retry_info(delay))
 }
 
 /// How long the client is asked to wait.
@@ -148,21 +143,17 @@ fn retry_info(delay: Duration) -> Value {
 
 /// The key is not valid.
 fn bad_key() -> Status {
-    let mut status = Status::new(400, "API key not valid. Please pass a valid API key.");
-    status.details = vec![
-        json!({
-            "@type": "type.googleapis.com/google.rpc.ErrorInfo",
-            "reason": "API_KEY_INVALID",
-            "domain": "googleapis.com",
-            "metadata": {"service": "generativelanguage.googleapis.com"},
-        }),
-        json!({
-            "@type": "type.googleapis.com/google.rpc.LocalizedMessage",
-            "locale": "en-US",
-            "message": "API key not valid. Please pass a valid API key.",
-        }),
-    ];
-    status
+    const MESSAGE: &str = "API key not valid. Please pass a valid API key.";
+    let localized = json!({
+        "@type": "type.googleapis.com/google.rpc.LocalizedMessage", "locale": "en-US", "message": MESSAGE,
+    });
+    let info = json!({
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": "API_KEY_INVALID",
+        "domain": "googleapis.com",
+        "metadata": {"service": "generativelanguage.googleapis.com"},
+    });
+    Status::new(400, MESSAGE).with(info).with(localized)
 }
 
 /// The service is overloaded, in the words of a storm.

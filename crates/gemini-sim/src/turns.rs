@@ -8,7 +8,6 @@ use serde_json::Value;
 /// Weight of the last earlier turn of the person, of older ones, and of the model's last turn.
 const EARLIER: [f32; 3] = [0.35, 0.15, 0.2];
 
-/// The turns of a request.
 pub(super) struct Turns {
     pub(super) question: String,
     /// What the question's turn, and functions, said besides.

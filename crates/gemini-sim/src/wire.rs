@@ -14,7 +14,6 @@ const SIMULATOR: HeaderName = HeaderName::from_static("x-promptgate-simulator");
 /// The type of a stream of events.
 const EVENTS: HeaderValue = HeaderValue::from_static("text/event-stream");
 
-/// An error.
 pub(super) fn failed(status: &Status) -> Response {
     sent(code(status), &status.body())
 }
@@ -36,7 +35,6 @@ pub(super) fn replied(result: Result<Value, Status>) -> Response {
     }
 }
 
-/// JSON with a status.
 pub(super) fn sent(code: StatusCode, body: &Value) -> Response {
     let mut response = bytes(Body::from(body.to_string()), HeaderValue::from_static("application/json; charset=UTF-8"));
     *response.status_mut() = code;
@@ -51,10 +49,8 @@ pub(super) fn bytes(body: Body, content_type: HeaderValue) -> Response {
     response
 }
 
-/// How a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// As it should.
     Whole,
     /// With an error as its last event.
     ErrorEvent,
@@ -93,7 +89,6 @@ fn begun(events: &[Value], ending: Ending) -> &[Value] {
     }
 }
 
-/// A gateway's error page.
 pub(super) fn bad_gateway() -> Response {
     let mut response = bytes(
         Body::from("<html><title>Error 502 (Server Error)!!1</title></html>"),

@@ -31,16 +31,12 @@ const IRREGULAR_VERBS: &str = "\
     pay, said say, sent send, sold sell, spent spend, stole steal, stolen steal, taken take, took take, went go, worn \
     wear, wrote write, written write";
 
-/// A word of a text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Word<'a> {
-    /// As written.
     pub(super) text: &'a str,
     /// Byte offset in the text.
     pub(super) start: usize,
-    /// Its stem.
     pub(super) term: Term,
-    /// A stop word.
     pub(super) stop: bool,
 }
 

@@ -47,7 +47,6 @@ pub(crate) enum BatchStatus {
     },
     /// It has ended. What it holds no result for failed for the reason that is given, if one is.
     Ended {
-        /// Its results.
         output: Output,
         /// Why it did not end well.
         why: Option<ProviderError>,
@@ -57,11 +56,8 @@ pub(crate) enum BatchStatus {
 /// Where the results of a job stand.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// There are none.
     Nothing,
-    /// In these bytes.
     Inline(Results),
-    /// In this file.
     File(String),
 }
 
@@ -70,11 +66,9 @@ pub(crate) enum Output {
 pub(crate) struct Item {
     /// What the request was called.
     pub(crate) key: Option<String>,
-    /// What came of it.
     pub(crate) result: Result<Answer, ProviderError>,
 }
 
-/// The results of inline requests.
 #[derive(Debug)]
 pub(crate) struct Results {
     items: std::vec::IntoIter<Box<RawValue>>,
@@ -82,7 +76,6 @@ pub(crate) struct Results {
 }
 
 impl Results {
-    /// How many there are.
     pub(crate) fn how_many(&self) -> usize {
         self.items.len()
     }
@@ -380,7 +373,6 @@ impl Gemini {
         Err(ProviderError::bad_body(message).with_retry(Retry::Never))
     }
 
-    /// Looks at a job.
     pub(crate) async fn look(&self, name: &str) -> Result<BatchStatus, ProviderError> {
         let url = self.connection.endpoint.resource(name);
         let reply = self.call(self.get(url)).await?;
@@ -442,7 +434,6 @@ impl Gemini {
         self.call(self.post(url, "{}")).await.map(|_| ())
     }
 
-    /// Deletes an uploaded file.
     pub(crate) async fn delete_file(&self, file: &str) -> Result<(), ProviderError> {
         if !is_resource(file, "files/") {
             return Err(ProviderError::bad_body("the file has no name that could be deleted"));

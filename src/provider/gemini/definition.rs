@@ -9,7 +9,6 @@ use crate::provider::target::{BATCHED, Target};
 use std::sync::Arc;
 use time::Date;
 
-/// The Gemini API.
 pub const PROVIDER: ProviderDef = ProviderDef {
     name: "gemini",
     base_url: BaseUrlSource {
@@ -99,7 +98,6 @@ fn asked_how(config: &ProviderConfig) -> String {
     version + delivery
 }
 
-/// Writes `generateContent` requests.
 #[derive(Debug)]
 pub(in crate::provider) struct GenerateContent {
     base_url: String,

@@ -24,7 +24,6 @@ const TEXT: usize = 4 * 1024;
 /// Bytes of code, and of what it printed.
 const CODE: usize = 16 * 1024;
 
-/// Adds what a candidate tells.
 pub(super) fn add(details: &mut Details, candidate: &Candidate<'_>) {
     if let Some(message) = sentence(details, candidate.finish_message) {
         details.finish_message = Some(message);
@@ -242,7 +241,6 @@ struct WireToken {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct CitationMetadata {
-    /// The Gemini API's name.
     citation_sources: Vec<WireCitation>,
     /// Vertex AI's.
     citations: Vec<WireCitation>,

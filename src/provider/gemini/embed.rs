@@ -12,7 +12,6 @@ use std::sync::Arc;
 /// The model that embeds if none is named.
 pub(crate) const MODEL: &str = "gemini-embedding-001";
 
-/// The models behind `embedContent`.
 #[derive(Debug)]
 pub(crate) struct Embedder {
     connection: Arc<Connection>,

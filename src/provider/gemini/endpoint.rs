@@ -54,7 +54,6 @@ impl Endpoint {
         Ok(Endpoint { base, prefix, version: version.to_owned() })
     }
 
-    /// The base alone.
     pub(super) fn base(&self) -> &BaseUrl {
         &self.base
     }

@@ -40,7 +40,6 @@ pub(super) fn in_success(body: &[u8]) -> Option<ProviderError> {
     Some(classify(status, None, body))
 }
 
-/// An error reply, taken apart.
 struct Reply {
     /// The HTTP status; the error's own code where the HTTP status claims success.
     http: u16,
@@ -167,7 +166,6 @@ impl Reply {
         })
     }
 
-    /// What happened, for people.
     fn sentence(&self) -> String {
         let status = self.status.as_ref().map(|status| format!(" {status}"));
         let code = format!("{}{}", self.http, status.unwrap_or_default());
@@ -301,16 +299,18 @@ mod tests {
 
     #[test]
     fn durations_are_read_in_all_their_forms() {
-        assert_eq!(told("45.837906927s"), Some(45.837906927));
-        assert_eq!(told("0.5s."), Some(0.5));
-        assert_eq!(told("900.2ms."), Some(0.9002));
-        assert_eq!(told("68940s"), Some(68940.0));
-        assert_eq!(told("1h2m3.5s"), Some(3723.5));
-        assert_eq!(told("soon"), None);
-        assert_eq!(told("-3s"), None);
-        assert_eq!(told("1.2.3s"), None);
-        assert_eq!(told("99999999999999999999999999s"), None);
-        assert_eq!(told(""), None);
+        for (text, seconds) in [
+            ("45.837906927s", 45.837906927),
+            ("0.5s.", 0.5),
+            ("900.2ms.", 0.9002),
+            ("68940s", 68940.0),
+            ("1h2m3.5s", 3723.5),
+        ] {
+            assert_eq!(told(text), Some(seconds), "{text}");
+        }
+        for text in ["soon", "-3s", "1.2.3s", "99999999999999999999999999s", ""] {
+            assert_eq!(told(text), None, "{text}");
+        }
         assert_eq!(
             delay_after("retry in ", "Quota exceeded.\nPlease retry in 44.097740004s."),
             Some(Duration::from_nanos(44_097_740_004))
@@ -320,13 +320,12 @@ mod tests {
 
     #[test]
     fn limit_zero_is_not_limit_zero_point_five() {
-        assert!(says_limit_zero("requests, limit: 0, model: x"));
-        assert!(says_limit_zero("limit:0"));
-        assert!(says_limit_zero("limit: 10, limit: 0."));
-        assert!(!says_limit_zero("limit: 0.5"));
-        assert!(!says_limit_zero("limit: 05"));
-        assert!(!says_limit_zero("limit: 10"));
-        assert!(!says_limit_zero("no limit"));
+        for zero in ["requests, limit: 0, model: x", "limit:0", "limit: 10, limit: 0."] {
+            assert!(says_limit_zero(zero), "{zero}");
+        }
+        for other in ["limit: 0.5", "limit: 05", "limit: 10", "no limit"] {
+            assert!(!says_limit_zero(other), "{other}");
+        }
     }
 
     /// (status, Retry-After, body) → (kind, code, retry).
@@ -341,32 +340,16 @@ mod tests {
         let error = |details: Vec<&Value>| json!({"error": {"message": "m", "details": details}}).to_string();
         let says = |status: &str, message: &str| json!({"error": {"status": status, "message": message}}).to_string();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
+        let invalid = says("INVALID_ARGUMENT", "API key not valid. Please pass");
+        let place = says("FAILED_PRECONDITION", "User location is not supported");
+        let inactive = says("FAILED_PRECONDITION", "The File x is not in an ACTIVE state");
+        let none = says("RESOURCE_EXHAUSTED", "limit: 0, model: m\nPlease retry in 9s.");
+        let soon = says("RESOURCE_EXHAUSTED", "Please retry in 900ms.");
         let table = [
             (400, None, error(vec![&bad_key]), Auth, "api_key_invalid", Retry::KeyRefused),
-            (
-                400,
-                None,
-                says("INVALID_ARGUMENT", "API key not valid. Please pass"),
-                Auth,
-                "api_key_invalid",
-                Retry::KeyRefused,
-            ),
-            (
-                400,
-                None,
-                says("FAILED_PRECONDITION", "User location is not supported"),
-                Auth,
-                "failed_precondition",
-                Retry::KeyRefused,
-            ),
-            (
-                400,
-                None,
-                says("FAILED_PRECONDITION", "The File x is not in an ACTIVE state"),
-                Request,
-                "http_400",
-                Retry::Never,
-            ),
+            (400, None, invalid, Auth, "api_key_invalid", Retry::KeyRefused),
+            (400, None, place, Auth, "failed_precondition", Retry::KeyRefused),
+            (400, None, inactive, Request, "http_400", Retry::Never),
             (400, None, says("INVALID_ARGUMENT", "Unknown name"), Request, "http_400", Retry::Never),
             (401, None, String::new(), Auth, "http_401", Retry::KeyRefused),
             (403, None, "<html>".to_owned(), Auth, "http_403", Retry::KeyRefused),
@@ -392,31 +375,14 @@ mod tests {
             (429, None, error(vec![&day, &wait("2s")]), Quota, "quota_per_day", Retry::QuotaSpent),
             (503, None, error(vec![&day]), Quota, "quota_per_day", Retry::QuotaSpent),
             (429, None, error(vec![&daily]), Quota, "quota_per_day", Retry::QuotaSpent),
-            (
-                429,
-                None,
-                says("RESOURCE_EXHAUSTED", "limit: 0, model: m\nPlease retry in 9s."),
-                Quota,
-                "quota_zero",
-                Retry::QuotaSpent,
-            ),
-            (
-                429,
-                None,
-                says("RESOURCE_EXHAUSTED", "Please retry in 900ms."),
-                RateLimit,
-                "http_429",
-                Retry::After(Duration::from_millis(900)),
-            ),
+            (429, None, none, Quota, "quota_zero", Retry::QuotaSpent),
+            (429, None, soon, RateLimit, "http_429", Retry::After(Duration::from_millis(900))),
         ];
         for (status, header, body, kind, code, retry) in table {
             let error = classify(status, header, body.as_bytes());
             let failure = error.failure();
-            assert_eq!(
-                (failure.kind, failure.code.as_str(), error.retry()),
-                (kind, code, retry),
-                "{status} {header:?} {body}"
-            );
+            let found = (failure.kind, failure.code.as_str(), error.retry());
+            assert_eq!(found, (kind, code, retry), "{status} {header:?} {body}");
         }
     }
 

@@ -3,7 +3,6 @@
 
 use super::shape::{Field, Form, MANY, MOST, Service};
 
-/// Stop sequences of one request.
 const STOP_SEQUENCES: usize = 5;
 
 const fn both(name: &'static str, form: Form) -> Field {

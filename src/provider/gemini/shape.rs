@@ -9,11 +9,8 @@ use serde_json::{Map, Value};
 /// What a value must look like.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Form {
-    /// Whatever it is.
     Any,
-    /// true or false.
     Flag,
-    /// A text.
     Text,
     /// A number from the first to the second.
     Number(f64, f64),
@@ -27,7 +24,6 @@ pub(super) enum Form {
     Object,
     /// A map from any keys to texts.
     Texts,
-    /// A map with these fields.
     Map(&'static [Field]),
     /// A map from any keys to maps with these fields.
     MapOf(&'static [Field]),
@@ -44,7 +40,6 @@ pub(in crate::provider) enum Service {
     Vertex,
 }
 
-/// A field of a map.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     /// In the service's camelCase.
@@ -64,7 +59,6 @@ impl Field {
 pub(super) const MANY: usize = usize::MAX;
 
 impl Form {
-    /// What would have been right.
     fn expected(self) -> String {
         match self {
             Form::Any => "any value".to_owned(),

@@ -26,13 +26,10 @@ pub(crate) type Lines = [(Line, String)];
 
 /// A request, read back.
 pub(crate) struct SpoolEntry {
-    /// What it is called.
     pub(crate) key: String,
-    /// Its body.
     pub(crate) body: Vec<u8>,
 }
 
-/// The file.
 #[derive(Debug)]
 pub(crate) struct Spool {
     file: File,
@@ -44,7 +41,6 @@ impl Spool {
         Ok(Spool { file: tempfile::tempfile()?, length: 0 })
     }
 
-    /// Puts a request aside.
     pub(crate) fn push(&mut self, body: &[u8]) -> io::Result<Line> {
         let line = Line { at: self.length, length: body.len() as u64 };
         self.file.seek(SeekFrom::Start(self.length))?;
@@ -76,7 +72,6 @@ fn frame(key: &str) -> String {
 
 const END: &[u8] = b"}\n";
 
-/// Reads requests back.
 pub(crate) struct Reader<'a> {
     file: BufReader<&'a File>,
     at: Option<u64>,
@@ -102,7 +97,6 @@ impl Reader<'_> {
     }
 }
 
-/// JSON lines, piece by piece.
 pub(crate) struct Jsonl<'a> {
     reader: Reader<'a>,
     buffer: Vec<u8>,

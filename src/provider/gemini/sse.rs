@@ -7,7 +7,6 @@
 /// Takes pieces of a stream apart. Its memory is bounded by what is put in.
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
-    /// The line in progress.
     line: Vec<u8>,
     /// The last byte was a CR: a LF that follows belongs to it.
     after_cr: bool,

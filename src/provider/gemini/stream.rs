@@ -38,12 +38,10 @@ pub(super) struct StreamMerge<'a> {
     answer: Answer,
 }
 
-/// How the body is made.
 #[derive(Debug)]
 enum Form {
     /// Not known before its first byte that is not white space; what came so far.
     Unknown(Vec<u8>),
-    /// Server-sent events.
     Events(Decoder),
     /// One JSON text, as far as it has come.
     Whole(Vec<u8>),
@@ -85,7 +83,6 @@ impl<'a> StreamMerge<'a> {
         !self.answer.text.is_empty() || !self.answer.tool_calls.is_empty()
     }
 
-    /// The end of the body.
     pub(super) fn finish(mut self) -> Result<Answer, ProviderError> {
         match std::mem::replace(&mut self.form, Form::Unknown(Vec::new())) {
             Form::Unknown(_) => {}

@@ -48,7 +48,6 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     })
 }
 
-/// Writes chat completions.
 #[derive(Debug)]
 struct ChatCompletions {
     base_url: String,

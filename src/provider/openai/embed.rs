@@ -10,7 +10,6 @@ use crate::provider::http::{post, without};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The models behind `/embeddings`.
 #[derive(Debug)]
 pub(crate) struct Embedder {
     /// With the URL of embeddings instead of that of chats.

@@ -183,11 +183,8 @@ mod tests {
         ] {
             let error = classify(status, told.map(Duration::from_secs), body.as_bytes());
             let failure = error.failure();
-            assert_eq!(
-                (failure.kind, failure.code.as_str(), error.retry()),
-                (kind, code, retry),
-                "{status} {told:?} {body}"
-            );
+            let found = (failure.kind, failure.code.as_str(), error.retry());
+            assert_eq!(found, (kind, code, retry), "{status} {told:?} {body}");
         }
     }
 

@@ -10,7 +10,6 @@ use crate::provider::target::Target;
 use std::sync::Arc;
 use time::Date;
 
-/// Gemini models on Vertex AI.
 pub const PROVIDER: ProviderDef = ProviderDef {
     name: "vertex",
     base_url: BaseUrlSource {
@@ -45,7 +44,6 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     })
 }
 
-/// Writes `generateContent` requests of Vertex AI.
 #[derive(Debug)]
 struct Encoder {
     base_url: String,

@@ -34,7 +34,6 @@ use tokio::sync::OnceCell;
 
 /// Settings that only the Gemini API knows.
 const GEMINI_ONLY: [&str; 3] = ["enableEnhancedCivicAnswers", "serviceTier", "store"];
-/// Gemini models on Vertex AI.
 #[derive(Debug)]
 pub struct Vertex {
     http: Http,
@@ -44,10 +43,8 @@ pub struct Vertex {
     auth: Auth,
 }
 
-/// Who asks.
 #[derive(Debug)]
 enum Auth {
-    /// Whoever holds the key.
     Key(ApiKey),
     /// Whoever this machine's credentials name; found when somebody first has to sign in.
     Credentials(OnceCell<SignIn>),
@@ -212,29 +209,21 @@ mod tests {
         assert_eq!(problems(richer), [""; 0]);
         let wrong = json!({"topP": 2, "tools": 1, "thinkingConfig": {"thinkingLevel": "MINIMAL"}});
         assert_eq!(problems(wrong).len(), 3);
+        let safety = |fields: Value| json!({"safetySettings": [fields]});
+        let schema = |schema: Value| json!({"responseMimeType": "application/json", "responseSchema": schema});
+        let unsafe_method = json!({"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "BOTH"});
+        let invocations = json!({"toolConfig": {"includeServerSideToolInvocations": true}});
         for (wrong, message) in [
             (
-                json!({"safetySettings": [{"category": "HARM_CATEGORY_NOISE", "threshold": "OFF"}]}),
+                safety(json!({"category": "HARM_CATEGORY_NOISE", "threshold": "OFF"})),
                 "`category` is \"HARM_CATEGORY_NOISE\"",
             ),
-            (
-                json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK", "threshold": "OFF", "method": "BOTH"}]}),
-                "`method` is \"BOTH\"",
-            ),
-            (json!({"safetySettings": [{"category": "HARM_CATEGORY_JAILBREAK"}]}), "a safety setting has no threshold"),
-            (
-                json!({"responseMimeType": "application/json", "responseSchema": {"tpye": "STRING"}}),
-                "no setting `tpye` in `responseSchema`",
-            ),
-            (
-                json!({"responseMimeType": "application/json", "responseSchema": {"defs": {"a": {"minItems": -1}}}}),
-                "`minItems` is -1",
-            ),
+            (safety(unsafe_method), "`method` is \"BOTH\""),
+            (safety(json!({"category": "HARM_CATEGORY_JAILBREAK"})), "a safety setting has no threshold"),
+            (schema(json!({"tpye": "STRING"})), "no setting `tpye` in `responseSchema`"),
+            (schema(json!({"defs": {"a": {"minItems": -1}}})), "`minItems` is -1"),
             (json!({"tools": [{"fileSearch": {}}]}), "no setting `fileSearch` in `tools`"),
-            (
-                json!({"toolConfig": {"includeServerSideToolInvocations": true}}),
-                "no setting `includeServerSideToolInvocations`",
-            ),
+            (invocations, "no setting `includeServerSideToolInvocations`"),
             (json!({"thinkingConfig": {"thinkingLevel": "XHIGH"}}), "`thinkingLevel` is \"XHIGH\""),
             (json!({"modelArmorConfig": {"template": "p"}}), "no setting `template` in `modelArmorConfig`"),
             (

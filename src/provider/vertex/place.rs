@@ -16,7 +16,6 @@ const GLOBAL: &str = "https://aiplatform.googleapis.com";
 pub enum Place {
     /// Express mode: the project of the API key, wherever there is room.
     Express,
-    /// A project's own resources.
     Project {
         /// Its id or number.
         project: String,
@@ -104,7 +103,6 @@ impl Endpoint {
         Ok(Endpoint { prefix: format!("{}/{owner}/publishers/google/models/", base.as_str()), base })
     }
 
-    /// The base alone.
     pub(super) fn base(&self) -> &BaseUrl {
         &self.base
     }

@@ -55,18 +55,15 @@ pub struct BatchRun<K, L> {
     pub first_look: Duration,
     /// How long jobs are waited for.
     pub wait: Duration,
-    /// What an answer costs.
     pub price: Arc<Price<'static>>,
     /// What an answer is expected to use at most: reserved when its request is submitted, since everything is in flight at
     /// once.
     pub expected: Arc<Expect>,
-    /// Where arrivals are kept.
     pub keep: Arc<K>,
     /// Where waiting jobs are noted.
     pub ledger: L,
     /// Set once the whole plan was handed out, before the jobs end.
     pub handed_out: Arc<AtomicBool>,
-    /// Who hears of it.
     pub progress: Arc<dyn Progress>,
     /// Fires when the run is to end at once. Jobs at the service go on.
     pub cancel: CancellationToken,
@@ -85,7 +82,6 @@ struct Pending {
     reserved: Option<f64>,
 }
 
-/// A job at the service.
 #[derive(Default)]
 struct OpenBatch {
     id: i64,
@@ -144,7 +140,6 @@ fn unasked(message: impl Into<String>) -> StopReason {
     StopReason::Stopped(Failure { kind: FailureKind::Transport, code: "batch".to_owned(), message: message.into() })
 }
 
-/// The state of one run.
 struct BatchState<'a, K, L> {
     set: &'a BatchRun<K, L>,
     gemini: &'a Gemini,

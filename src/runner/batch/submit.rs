@@ -17,7 +17,6 @@ pub(super) const LARGEST_FILE: u64 = 1 << 30;
 /// Jobs that wait at once; the service takes 100 of a project.
 const MOST_JOBS: usize = 50;
 
-/// Requests for one job.
 struct Chunk {
     model: String,
     keys: Vec<Key>,
@@ -203,7 +202,6 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         }
     }
 
-    /// A job exists.
     fn created(
         &mut self,
         id: i64,
@@ -259,7 +257,6 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         }
     }
 
-    /// One attempt.
     async fn try_to_create(
         &self,
         chunk: &Chunk,

@@ -26,7 +26,6 @@ struct Jobs {
     named: u64,
 }
 
-/// All batches.
 #[derive(Debug)]
 pub(super) struct Batches {
     seed: u64,
@@ -101,8 +100,7 @@ impl Batches {
             state: State::Pending,
             created: now,
             updated: now,
-            finished: None,
-            failure: None,
+            result: None,
             size,
         };
         let body = job.body(true);
@@ -143,27 +141,20 @@ impl Batches {
     pub(super) fn finish(
         &self,
         name: &str,
-        came: Result<JobResult, Status>,
+        result: Result<JobResult, Status>,
         now: OffsetDateTime,
     ) -> Result<Value, Status> {
         let mut kept = self.kept();
         let job = find(&mut kept, name)?;
         if !job.state.is_done() {
             job.updated = now;
-            match came {
-                Ok(finished) => {
-                    job.size = match &finished.output {
-                        Output::Inline(answers) => answers.iter().map(|answer| answer.to_string().len()).sum(),
-                        Output::File(_) => 0,
-                    };
-                    job.state = State::Succeeded;
-                    job.finished = Some(finished);
-                }
-                Err(failure) => {
-                    job.state = State::Failed;
-                    job.failure = Some(failure);
-                }
-            }
+            job.state = if result.is_ok() { State::Succeeded } else { State::Failed };
+            job.size = match result.as_ref().map(|finished| &finished.output) {
+                Ok(Output::Inline(answers)) => answers.iter().map(|answer| answer.to_string().len()).sum(),
+                Ok(Output::File(_)) => 0,
+                Err(_) => job.size,
+            };
+            job.result = Some(result);
         }
         let body = job.body(true);
         trim(&mut kept);
@@ -177,7 +168,7 @@ impl Batches {
         if !job.state.is_done() {
             job.state = State::Cancelled;
             job.updated = now;
-            job.failure = Some(Status::new(499, "The operation was cancelled."));
+            job.result = Some(Err(Status::new(499, "The operation was cancelled.")));
             if let Source::Inline(requests) = &mut job.source {
                 requests.clear();
             }
@@ -186,7 +177,6 @@ impl Batches {
         Ok(())
     }
 
-    /// Deletes a job.
     pub(super) fn delete(&self, name: &str) -> Result<(), Status> {
         let mut kept = self.kept();
         let at = kept.jobs.iter().position(|job| job.name == name);
@@ -202,7 +192,6 @@ impl Batches {
     }
 }
 
-/// What a poll finds.
 #[derive(Debug)]
 pub(super) enum Poll {
     /// The operation.
@@ -259,6 +248,13 @@ mod tests {
         body["name"].as_str().unwrap().replace("batches/", "")
     }
 
+    fn due(batches: &Batches, name: &str) -> Work {
+        match batches.poll(name, at(1)).unwrap() {
+            Poll::Due(work) => work,
+            Poll::Seen(body) => panic!("not due: {body}"),
+        }
+    }
+
     fn state(batches: &Batches, name: &str) -> String {
         match batches.poll(name, at(1)).unwrap() {
             Poll::Seen(body) => body["metadata"]["state"].as_str().unwrap().to_owned(),
@@ -293,9 +289,7 @@ mod tests {
     fn a_finished_job_holds_its_answers_twice() {
         let batches = Batches::new(0, 0);
         let name = created(&batches, &inline());
-        let Poll::Due(work) = batches.poll(&name, at(1)).unwrap() else {
-            panic!("the job is due");
-        };
+        let work = due(&batches, &name);
         assert!(matches!(&work.source, Source::Inline(requests) if requests.len() == 2));
         let finished = JobResult {
             output: Output::Inline(vec![
@@ -313,80 +307,14 @@ mod tests {
         assert!(!listed.to_string().contains("inlinedResponses"), "lists leave answers out");
         body["name"] = json!("batches/x");
         body["metadata"]["name"] = json!("batches/x");
-        insta::assert_json_snapshot!(body, @r#"
-        {
-          "name": "batches/x",
-          "metadata": {
-            "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
-            "model": "models/gemini-x",
-            "displayName": "eval",
-            "inputConfig": {
-              "requests": {}
-            },
-            "createTime": "2026-08-06T07:06:40Z",
-            "updateTime": "2026-08-06T07:06:42Z",
-            "batchStats": {
-              "requestCount": "2",
-              "successfulRequestCount": "1",
-              "failedRequestCount": "1"
-            },
-            "state": "BATCH_STATE_SUCCEEDED",
-            "name": "batches/x",
-            "endTime": "2026-08-06T07:06:42Z",
-            "output": {
-              "inlinedResponses": {
-                "inlinedResponses": [
-                  {
-                    "response": {
-                      "candidates": []
-                    },
-                    "metadata": {
-                      "key": "a"
-                    }
-                  },
-                  {
-                    "error": {
-                      "code": 8,
-                      "message": "quota"
-                    }
-                  }
-                ]
-              }
-            }
-          },
-          "done": true,
-          "response": {
-            "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatchOutput",
-            "inlinedResponses": {
-              "inlinedResponses": [
-                {
-                  "response": {
-                    "candidates": []
-                  },
-                  "metadata": {
-                    "key": "a"
-                  }
-                },
-                {
-                  "error": {
-                    "code": 8,
-                    "message": "quota"
-                  }
-                }
-              ]
-            }
-          }
-        }
-        "#);
+        insta::assert_json_snapshot!(body);
     }
 
     #[test]
     fn a_cancelled_job_stays_cancelled() {
         let batches = Batches::new(0, 0);
         let name = created(&batches, &inline());
-        let Poll::Due(_) = batches.poll(&name, at(1)).unwrap() else {
-            panic!("the job is due");
-        };
+        due(&batches, &name);
         batches.cancel(&name, at(2)).unwrap();
         let late = JobResult { output: Output::Inline(vec![]), succeeded: 2, failed: 0 };
         let body = batches.finish(&name, Ok(late), at(3)).unwrap();
@@ -406,10 +334,7 @@ mod tests {
         let error = batches.create(&body, "gemini-x", 1, |_| Err(Status::new(403, "no")), at(0));
         assert_eq!(error.unwrap_err().http, 403);
         let name = created(&batches, &body);
-        let Poll::Due(Work { source: Source::File(file), .. }) = batches.poll(&name, at(1)).unwrap() else {
-            panic!("the job is due");
-        };
-        assert_eq!(file, "f");
+        assert!(matches!(due(&batches, &name).source, Source::File(file) if file == "f"));
         let body = batches.finish(&name, Err(Status::new(404, "gone")), at(1)).unwrap();
         assert_eq!(body["metadata"]["state"], "BATCH_STATE_FAILED");
         assert_eq!(body["metadata"]["batchStats"], json!({"requestCount": "3", "pendingRequestCount": "3"}));

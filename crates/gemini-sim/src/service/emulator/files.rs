@@ -26,7 +26,6 @@ const UNSAID: u64 = 20 << 20;
 /// After this time the service deletes a file. The simulator only says so.
 const LIFE: Duration = Duration::hours(48);
 
-/// A file.
 #[derive(Clone, Debug)]
 struct File {
     /// Without `files/`.
@@ -92,7 +91,6 @@ impl Upload {
         self.received.len()
     }
 
-    /// Takes the next bytes.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         self.received.extend_from_slice(bytes);
     }
@@ -124,7 +122,6 @@ impl Shelf {
     }
 }
 
-/// All files.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     seed: u64,
@@ -182,7 +179,6 @@ impl Files {
         Ok(id)
     }
 
-    /// An upload that has begun.
     pub(super) fn upload(&self, id: &str) -> Option<UploadHandle> {
         let shelf = self.shelf();
         let (.., handle) = shelf.uploads.iter().find(|(known, ..)| known == id)?;
@@ -208,7 +204,6 @@ impl Files {
         Ok(body)
     }
 
-    /// Gives up an upload.
     pub(super) fn abandon(&self, id: &str) {
         self.shelf().uploads.retain(|(known, ..)| known != id);
     }
@@ -240,7 +235,6 @@ impl Files {
         page(&self.shelf().files, query, "files", |file| file.body(base))
     }
 
-    /// Deletes a file.
     pub(super) fn delete(&self, name: &str) -> Result<(), Status> {
         let mut shelf = self.shelf();
         let at = shelf.files.iter().position(|file| file.name == name);
@@ -346,21 +340,7 @@ mod tests {
         assert_eq!(files.download(&name).unwrap_err().http, 400, "uploads can't be downloaded");
         file["name"] = json!("files/x");
         file["uri"] = json!("http://sim/v1beta/files/x");
-        insta::assert_json_snapshot!(file, @r#"
-        {
-          "name": "files/x",
-          "displayName": "mine",
-          "mimeType": "text/plain",
-          "sizeBytes": "5",
-          "createTime": "2026-08-06T07:06:40Z",
-          "updateTime": "2026-08-06T07:06:40Z",
-          "expirationTime": "2026-08-08T07:06:40Z",
-          "sha256Hash": "MmNmMjRkYmE1ZmIwYTMwZTI2ZTgzYjJhYzViOWUyOWUxYjE2MWU1YzFmYTc0MjVlNzMwNDMzNjI5MzhiOTgyNA==",
-          "uri": "http://sim/v1beta/files/x",
-          "state": "ACTIVE",
-          "source": "UPLOADED"
-        }
-        "#);
+        insta::assert_json_snapshot!(file);
         files.delete(&name).unwrap();
         assert_eq!(files.get(&name, BASE).unwrap_err().http, 403);
         assert_eq!(files.delete(&name).unwrap_err().http, 403);

@@ -72,7 +72,6 @@ pub(super) struct Work {
     pub(super) source: Source,
 }
 
-/// A batch.
 #[derive(Debug)]
 pub(super) struct Job {
     /// Without `batches/`.
@@ -81,17 +80,14 @@ pub(super) struct Job {
     pub(super) model: String,
     pub(super) display_name: Option<String>,
     pub(super) source: Source,
-    /// How many there are.
     pub(super) requests: usize,
     /// So far.
     pub(super) polls: u32,
     pub(super) state: State,
     pub(super) created: OffsetDateTime,
     pub(super) updated: OffsetDateTime,
-    /// What came of it, once it succeeded.
-    pub(super) finished: Option<JobResult>,
-    /// Why it failed or was cancelled.
-    pub(super) failure: Option<Status>,
+    /// What came of it, or why it failed or was cancelled.
+    pub(super) result: Option<Result<JobResult, Status>>,
     /// Bytes of what is kept of it.
     pub(super) size: usize,
 }
@@ -120,7 +116,7 @@ impl Job {
         if self.state.is_done() {
             metadata["endTime"] = json!(stamp(self.updated));
         }
-        let output = match self.finished.as_ref().map(|finished| &finished.output) {
+        let output = match self.finished().map(|finished| &finished.output) {
             Some(Output::Inline(answers)) if with_answers => {
                 Some(json!({"inlinedResponses": {"inlinedResponses": answers}}))
             }
@@ -134,7 +130,7 @@ impl Job {
         if self.state.is_done() {
             body["done"] = json!(true);
         }
-        if let Some(failure) = &self.failure {
+        if let Some(Err(failure)) = &self.result {
             body["error"] = failure.rpc();
         } else if self.state == State::Succeeded {
             let mut response = json!({
@@ -150,10 +146,14 @@ impl Job {
         body
     }
 
+    fn finished(&self) -> Option<&JobResult> {
+        self.result.as_ref()?.as_ref().ok()
+    }
+
     /// Counts are int64, and so strings; zeros are left out.
     fn stats(&self) -> Value {
         let mut stats = json!({"requestCount": self.requests.to_string()});
-        let counts = match &self.finished {
+        let counts = match self.finished() {
             Some(finished) => [("successfulRequestCount", finished.succeeded), ("failedRequestCount", finished.failed)],
             None => [("pendingRequestCount", self.requests), ("", 0)],
         };

@@ -162,7 +162,6 @@ impl Service {
         response
     }
 
-    /// A file's bytes.
     fn download(&self, name: &str) -> Result<Response, Status> {
         let (content, mime_type) = self.emulator.files.download(name)?;
         let mime_type =
