@@ -64,11 +64,11 @@ impl Exposure {
         if self.files.is_empty() {
             return;
         }
-        let mut told = BTreeSet::new();
+        let mut leaky_checks = BTreeSet::new();
         for claim in claims {
             for text in expected_texts(claim, matchers) {
                 if let Some((count, place)) = self.find(&text, EXPECTED_WORDS)
-                    && told.insert(claim.from)
+                    && leaky_checks.insert(claim.from)
                     && let Some(check) = case.checks.get(claim.from)
                 {
                     let name = named(claim.from, check, matchers);
@@ -146,10 +146,10 @@ fn strings<'a>(value: &'a Value, each: &mut impl FnMut(&'a str)) {
 
 /// Secrets and personal data in one text of a case. One finding a kind.
 fn check_private_data(case: &Case, place: &str, text: &str, matchers: &dyn Matchers, findings: &mut Findings) {
-    let mut told = BTreeSet::new();
+    let mut kinds = BTreeSet::new();
     for (kind, at) in matchers.secrets(text) {
         let found = text.get(at).unwrap_or_default();
-        if !allowed(case, "no_secrets", found) && told.insert(kind) {
+        if !allowed(case, "no_secrets", found) && kinds.insert(kind) {
             let message = format!("{place} holds what looks like a {kind}");
             let help = "revoke it and replace it by a made-up one; where it is made up, name it under `allow` of a \
                         `no_secrets` check of the case";
@@ -158,7 +158,7 @@ fn check_private_data(case: &Case, place: &str, text: &str, matchers: &dyn Match
     }
     for (kind, at) in matchers.personal_data(text) {
         let found = text.get(at).unwrap_or_default();
-        if !reserved(kind, found) && !allowed(case, "no_pii", found) && told.insert(kind) {
+        if !reserved(kind, found) && !allowed(case, "no_pii", found) && kinds.insert(kind) {
             let message = format!("{place} holds what looks like personal data ({kind})");
             let help = "use made-up data, like ann@shop.example or 555-0100; where it must stand, name it under `allow` of \
                         a `no_pii` check of the case";

@@ -3,21 +3,21 @@
 //! ```text
 //! cases ── each ──▶ checks: what contradicts, what says nothing     (claims: what checks say about each other)
 //!             ├───▶ exposure: secrets, personal data, what the prompts give away
-//!             ├───▶ likeness: what is asked twice ── again ──▶ the exact comparison of the few that look alike
+//!             ├───▶ duplicates: what is asked twice ── second pass ──▶ the exact comparison of the few that look alike
 //!             ├───▶ weakening: what an older state of the data asked for
 //!             └───▶ figures: how many of what
 //! ```
 //!
 //! A stage of its own, not a part of `load`: it judges data that load well, and nothing that runs needs it. It sees one
-//! case at a time and keeps about 700 bytes of each (see `likeness`), at most [`MAX_CASES`] of them. What it must know of
+//! case at a time and keeps about 700 bytes of each (see `duplicates`), at most [`MAX_CASES`] of them. What it must know of
 //! matchers goes through [`Matchers`], which `eval` fills from `scoring`.
 
 mod checks;
 mod claims;
+mod duplicates;
 mod exposure;
 mod figures;
 mod finding;
-mod likeness;
 mod weakening;
 mod words;
 
@@ -27,9 +27,9 @@ pub use finding::{Finding, Level};
 pub use weakening::{Difference, Weakening};
 
 use crate::domain::{Case, CheckSpec, Constraint, Logic, Place, Problems};
+use duplicates::Duplicates;
 use exposure::Exposure;
 use finding::Findings;
-use likeness::Likeness;
 use std::ops::Range;
 use std::path::Path;
 
@@ -58,7 +58,7 @@ pub trait Matchers: Sync {
 pub struct Linter<'a> {
     matchers: &'a dyn Matchers,
     exposure: Exposure,
-    likeness: Likeness,
+    duplicates: Duplicates,
     /// The older state, and what it is called.
     weakening: Option<(String, Weakening)>,
     findings: Findings,
@@ -81,7 +81,7 @@ impl<'a> Linter<'a> {
         Linter {
             matchers,
             exposure: Exposure::new(prompts),
-            likeness: Likeness::default(),
+            duplicates: Duplicates::default(),
             weakening: None,
             findings: Findings::default(),
             cases: 0,
@@ -98,7 +98,7 @@ impl<'a> Linter<'a> {
         let claims = claims::claims(&case.checks, self.matchers);
         checks::check_case(case, &claims, self.matchers, &mut self.findings);
         self.exposure.check_case(case, &claims, self.matchers, &mut self.findings);
-        self.likeness.add(case);
+        self.duplicates.add(case);
         if let Some((revision, weakening)) = &mut self.weakening {
             let findings = &mut self.findings;
             weakening.newer(case, self.matchers, &mut |difference| {
@@ -126,16 +126,16 @@ impl<'a> Linter<'a> {
 
     /// Whether any cases look alike, so that all of them have to come a [second time](Linter::second_pass).
     pub fn needs_second_pass(&mut self) -> bool {
-        self.likeness.select_pairs(&mut self.findings)
+        self.duplicates.select_pairs(&mut self.findings)
     }
 
     /// Looks at a case a second time, all of them in the same order as before.
     pub fn second_pass(&mut self, case: Case) {
-        self.likeness.add_detail(case);
+        self.duplicates.add_detail(case);
     }
 
     pub fn finish(mut self) -> LintReport {
-        self.likeness.finish(self.matchers, &mut self.findings);
+        self.duplicates.finish(self.matchers, &mut self.findings);
         if let Some((revision, weakening)) = self.weakening {
             let findings = &mut self.findings;
             let beyond = weakening.finish(self.matchers, &mut |difference| {

@@ -4,8 +4,8 @@
 //! the old case is still there if some deciding check of the new one implies it.
 
 use super::claims::check_implies;
+use super::duplicates::input;
 use super::finding::{Finding, Level};
-use super::likeness::input;
 use super::{MAX_CASES, Matchers, shown};
 use crate::domain::{Case, CaseId, CheckSpec, Place, WEIGHT};
 use std::collections::{BTreeMap, BTreeSet, HashMap};

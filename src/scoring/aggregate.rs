@@ -15,7 +15,7 @@ pub(super) enum NoScore {
 impl NoScore {
     pub(super) fn reason(&self) -> &str {
         match self {
-            NoScore::Refused(cannot) => &cannot.reason,
+            NoScore::Refused(refusal) => &refusal.reason,
             NoScore::Panicked(message) => message,
         }
     }
@@ -26,38 +26,38 @@ impl NoScore {
 pub(super) struct Aggregate {
     scores: Vec<WeightedScore>,
     failed: Vec<String>,
-    cannot: Option<String>,
-    panicked: Option<String>,
+    refusal: Option<String>,
+    panic: Option<String>,
 }
 
 impl Aggregate {
-    pub(super) fn add(&mut self, spec: &CheckSpec, said: &CheckOutcome) {
+    pub(super) fn add(&mut self, spec: &CheckSpec, outcome: &CheckOutcome) {
         let label = spec.name.as_deref().unwrap_or(&spec.matcher);
         let because = |reason: &str| format!("{}: {reason}", bounded(label, 80));
-        match said {
+        match outcome {
             Ok(score) => {
                 self.scores.push(WeightedScore { value: score.value(), weight: spec.weight });
                 if !score.pass {
                     self.failed.push(because(&score.reason));
                 }
             }
-            Err(silent) => {
-                let first = match silent {
-                    NoScore::Refused(_) => &mut self.cannot,
-                    NoScore::Panicked(_) => &mut self.panicked,
+            Err(no_score) => {
+                let first = match no_score {
+                    NoScore::Refused(_) => &mut self.refusal,
+                    NoScore::Panicked(_) => &mut self.panic,
                 };
-                first.get_or_insert_with(|| because(silent.reason()));
+                first.get_or_insert_with(|| because(no_score.reason()));
             }
         }
     }
 
     /// The outcome, by the rules of `score.rs`.
     pub(super) fn outcome(self) -> Outcome {
-        if let Some(message) = self.panicked {
+        if let Some(message) = self.panic {
             return Outcome::Errored(failure("matcher_panicked", message));
         }
         let score = weighted_mean(&self.scores);
-        match (self.failed.as_slice(), self.cannot) {
+        match (self.failed.as_slice(), self.refusal) {
             ([], Some(message)) => Outcome::Errored(failure("cannot_judge", message)),
             ([], None) => {
                 let reason = match self.scores.len() {

@@ -58,8 +58,8 @@ impl<'a> Fields<'a> {
                 .expected(format!("one of the keys {}", known.join(", ")))
                 .did_you_mean(key, known.iter().copied())
         };
-        let strangers = map.keys().filter(|key| !known.contains(&key.as_str()));
-        Fields { map, problems: strangers.map(unknown).collect() }
+        let unknown_keys = map.keys().filter(|key| !known.contains(&key.as_str()));
+        Fields { map, problems: unknown_keys.map(unknown).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {

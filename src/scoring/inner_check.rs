@@ -51,7 +51,7 @@ impl InnerCheck {
         let named = |reason: &str| format!("{}: {}", self.label, bounded(reason, 300));
         match self.matcher.check(input) {
             Ok(score) => Ok(Score::new(score.value(), score.pass, named(&score.reason))),
-            Err(cannot) => Err(MatchError::new(named(&cannot.reason))),
+            Err(error) => Err(MatchError::new(named(&error.reason))),
         }
     }
 }

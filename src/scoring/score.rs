@@ -109,15 +109,15 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     let mut results = Vec::with_capacity(checks.checks.len());
     let mut tally = Aggregate::default();
     for (spec, matcher) in &checks.checks {
-        let said = match (check_catching_panics(matcher.as_ref(), &input), input.unusable) {
+        let outcome = match (check_catching_panics(matcher.as_ref(), &input), input.unusable) {
             // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
             (Err(NoScore::Refused(_)), Some(reason)) => Ok(Score::binary(false, reason)),
-            (said, _) => said,
+            (outcome, _) => outcome,
         };
         if spec.decides() {
-            tally.add(spec, &said);
+            tally.add(spec, &outcome);
         }
-        results.push(result(spec, said));
+        results.push(result(spec, outcome));
     }
     ScoredAnswer { outcome: tally.outcome(), checks: results, refused }
 }
@@ -125,7 +125,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
 fn check_catching_panics(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
     // Matchers have no state of their own, so a panic leaves nothing half done behind.
     match catch_unwind(AssertUnwindSafe(|| matcher.check(input))) {
-        Ok(said) => said.map_err(NoScore::Refused),
+        Ok(outcome) => outcome.map_err(NoScore::Refused),
         Err(panic) => {
             let text = panic.downcast_ref::<String>().map(String::as_str);
             let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
@@ -134,10 +134,10 @@ fn check_catching_panics(matcher: &dyn Matcher, input: &MatchInput<'_>) -> Check
     }
 }
 
-fn result(spec: &CheckSpec, said: CheckOutcome) -> CheckResult {
-    let (pass, score, reason) = match said {
+fn result(spec: &CheckSpec, outcome: CheckOutcome) -> CheckResult {
+    let (pass, score, reason) = match outcome {
         Ok(score) => (Some(score.pass), Some(score.value()), score.reason),
-        Err(silent) => (None, None, silent.reason().to_owned()),
+        Err(no_score) => (None, None, no_score.reason().to_owned()),
     };
     CheckResult { matcher: spec.matcher.clone(), name: spec.name.clone(), pass, score, reason, advisory: spec.advisory }
 }

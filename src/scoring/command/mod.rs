@@ -81,7 +81,7 @@ impl Commands {
     /// Forgets what commands said: the next checks are asked anew.
     pub fn forget(&self) {
         for pool in self.0.pools.values() {
-            pool.lock().said.clear();
+            pool.lock().scores.clear();
         }
     }
 
@@ -125,7 +125,7 @@ struct State {
     idle: Vec<Process>,
     breaks: u32,
     /// What it said to requests, by their digest, since [`Commands::forget`]. As large as the checks of one batch.
-    said: HashMap<[u8; 32], Result<Score, MatchError>>,
+    scores: HashMap<[u8; 32], Result<Score, MatchError>>,
     /// Why it broke for the last time.
     last: String,
 }
@@ -146,12 +146,12 @@ impl Pool {
         let request = protocol::request("", input, args);
         let digest = request.map(|request| digest([request.as_slice()]));
         let digest = digest.map_err(|error| MatchError::new(format!("the request can't be written: {error}")))?;
-        if let Some(said) = self.lock().said.get(&digest) {
-            return said.clone();
+        if let Some(score) = self.lock().scores.get(&digest) {
+            return score.clone();
         }
-        let said = self.ask(input, args);
-        self.lock().said.insert(digest, said.clone());
-        said
+        let score = self.ask(input, args);
+        self.lock().scores.insert(digest, score.clone());
+        score
     }
 
     fn ask(&self, input: &MatchInput<'_>, args: &Value) -> Result<Score, MatchError> {

@@ -192,7 +192,7 @@ fn read_replies(stdout: ChildStdout, replies: &SyncSender<Line>) {
             Ok(_) => {}
         }
         let ended = line.pop_if(|last| *last == b'\n').is_some();
-        let said = if line.len() > LONGEST_REPLY {
+        let reply = if line.len() > LONGEST_REPLY {
             Line::TooLong
         } else if ended {
             Line::Whole(line)
@@ -200,8 +200,8 @@ fn read_replies(stdout: ChildStdout, replies: &SyncSender<Line>) {
             // The process ended within a line, which may have lost its end.
             return;
         };
-        let last = matches!(said, Line::TooLong);
-        if replies.send(said).is_err() || last {
+        let last = matches!(reply, Line::TooLong);
+        if replies.send(reply).is_err() || last {
             return;
         }
     }

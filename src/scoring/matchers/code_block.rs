@@ -95,14 +95,14 @@ impl Matcher for CodeBlock {
                 "has {number} code blocks{of}, and at most {MAX_CHECKED} are checked"
             )));
         }
-        let mut judged = ValueScores::default();
+        let mut scores = ValueScores::default();
         for (i, mut text) in found.into_iter().enumerate() {
             if text.ends_with('\n') {
                 text.pop();
             }
-            judged.add(&format!("code block {}", i + 1), check.check(input, text));
+            scores.add(&format!("code block {}", i + 1), check.check(input, text));
         }
-        judged.score(false, number)
+        scores.score(false, number)
     }
 }
 

@@ -155,9 +155,9 @@ impl Verdicts {
                     let reasons = if score.pass { &mut verdicts.passed } else { &mut verdicts.failed };
                     reasons.push(score.reason);
                 }
-                Err(cannot) => {
+                Err(error) => {
                     verdicts.unsure += 1;
-                    verdicts.unknown.get_or_insert(cannot);
+                    verdicts.unknown.get_or_insert(error);
                 }
             }
         }
@@ -170,7 +170,7 @@ impl Matcher for All {
         let Verdicts { scores, failed, unknown, .. } = Verdicts::of(&self.0, input);
         match unknown {
             _ if !failed.is_empty() => Ok(Score::new(weighted_mean(&scores), false, joined(&failed))),
-            Some(cannot) => Err(cannot),
+            Some(error) => Err(error),
             None => Ok(Score::new(weighted_mean(&scores), true, format!("all {} hold", scores.len()))),
         }
     }
@@ -182,7 +182,7 @@ impl Matcher for Any {
         let highest = scores.iter().map(|score| score.value).fold(0.0, f64::max);
         match (passed.first(), unknown) {
             (Some(reason), _) => Ok(Score::new(highest, true, reason)),
-            (None, Some(cannot)) => Err(cannot),
+            (None, Some(error)) => Err(error),
             (None, None) => Ok(Score::new(highest, false, format!("none holds: {}", joined(&failed)))),
         }
     }
@@ -198,7 +198,7 @@ impl Matcher for AtLeast {
         let of = format!("{held} of {} hold, at least {} must", self.checks.len(), self.n);
         match unknown {
             _ if held >= self.n => Ok(Score::new(highest, true, of)),
-            Some(cannot) if held + unsure >= self.n => Err(cannot),
+            Some(error) if held + unsure >= self.n => Err(error),
             _ => Ok(Score::new(highest, false, format!("{of}: {}", joined(&failed)))),
         }
     }

@@ -147,7 +147,7 @@ fn paths(value: &Value) -> Read<Vec<PathText>> {
 fn remove_selected(value: &mut Value, paths: &[PathText], key: &str) -> Read<()> {
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key(key))];
-        let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        let places = path.places(value).map_err(|error| at(ArgProblem::new(error.reason)))?;
         if places.iter().any(Vec::is_empty) {
             let problem = ArgProblem::new(format!("the path {path} selects the whole value, so nothing is compared"));
             return Err(at(problem.expected("a path to a part of it")));
@@ -180,7 +180,7 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<ListOrder> {
     let mut found = std::collections::HashSet::new();
     for (i, path) in paths.iter().enumerate() {
         let at = |problem: ArgProblem| vec![problem.inside(Step::Index(i)).inside(Step::key("unordered"))];
-        let places = path.places(value).map_err(|cannot| at(ArgProblem::new(cannot.reason)))?;
+        let places = path.places(value).map_err(|error| at(ArgProblem::new(error.reason)))?;
         let before = found.len();
         for place in places {
             let pointer = pointer(&place);

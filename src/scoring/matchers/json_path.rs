@@ -142,19 +142,19 @@ impl Selection {
             let may = if allowed { ", as it may" } else { "" };
             return Ok(Score::binary(allowed, format!("{} selects nothing{may}", self.path)));
         }
-        let taken = if self.which == Which::First { 1 } else { found };
-        if taken > MAX_CHECKED {
+        let checked = if self.which == Which::First { 1 } else { found };
+        if checked > MAX_CHECKED {
             return Err(MatchError::new(format!(
-                "{} selects {taken} values, and at most {MAX_CHECKED} are checked",
+                "{} selects {checked} values, and at most {MAX_CHECKED} are checked",
                 self.path
             )));
         }
-        let mut judged = ValueScores::default();
-        for node in nodes.iter().take(taken) {
-            let said = self.check_one(input, node.node());
-            judged.add(&bounded(&node.location().to_string(), 80), said);
+        let mut scores = ValueScores::default();
+        for node in nodes.iter().take(checked) {
+            let score = self.check_one(input, node.node());
+            scores.add(&bounded(&node.location().to_string(), 80), score);
         }
-        judged.score(self.which == Which::Any, taken)
+        scores.score(self.which == Which::Any, checked)
     }
 
     fn check_one(&self, input: &MatchInput<'_>, value: &Value) -> Result<Score, MatchError> {
@@ -184,8 +184,8 @@ pub(super) struct ValueScores {
 
 impl ValueScores {
     /// Adds what was said of the value at a place.
-    pub(super) fn add(&mut self, place: &str, said: Result<Score, MatchError>) {
-        match said {
+    pub(super) fn add(&mut self, place: &str, score: Result<Score, MatchError>) {
+        match score {
             Ok(score) => {
                 self.values.push(score.value());
                 let reason = || format!("{place}: {}", bounded(&score.reason, 400));
@@ -196,21 +196,21 @@ impl ValueScores {
                     self.failed.get_or_insert_with(reason);
                 }
             }
-            Err(cannot) => {
-                let reason = format!("{place}: {}", bounded(&cannot.reason, 400));
+            Err(error) => {
+                let reason = format!("{place}: {}", bounded(&error.reason, 400));
                 self.unknown.get_or_insert(MatchError::new(reason));
             }
         }
     }
 
-    /// What that is for all of them, or for `any` of them; `taken` is how many there are.
-    pub(super) fn score(self, any: bool, taken: usize) -> Result<Score, MatchError> {
+    /// The score of all of them, or of `any` of them; `count` is how many there are.
+    pub(super) fn score(self, any: bool, count: usize) -> Result<Score, MatchError> {
         let highest = self.values.iter().copied().fold(0.0, f64::max);
         let mean = self.values.iter().sum::<f64>() / self.values.len().max(1) as f64;
         match (any, self.passed, self.failed, self.unknown) {
             (true, Some(reason), ..) => Ok(Score::new(highest, true, reason)),
             (true, None, Some(reason), None) => {
-                Ok(Score::new(highest, false, format!("of {taken} none holds: {reason}")))
+                Ok(Score::new(highest, false, format!("of {count} none holds: {reason}")))
             }
             (false, _, Some(reason), _) => {
                 let more = match self.failures {
@@ -219,8 +219,8 @@ impl ValueScores {
                 };
                 Ok(Score::new(mean, false, format!("{reason}{more}")))
             }
-            (false, Some(reason), None, None) if taken == 1 => Ok(Score::new(mean, true, reason)),
-            (false, Some(_), None, None) => Ok(Score::new(mean, true, format!("all {taken} values hold"))),
+            (false, Some(reason), None, None) if count == 1 => Ok(Score::new(mean, true, reason)),
+            (false, Some(_), None, None) => Ok(Score::new(mean, true, format!("all {count} values hold"))),
             (_, _, _, unknown) => Err(unknown.unwrap_or_else(|| MatchError::new("nothing was judged"))),
         }
     }
@@ -329,9 +329,9 @@ fn patterns(path: &str) -> impl Iterator<Item = String> + '_ {
 /// A pattern that can't be compiled matches nothing, without a word: `count: 0` would pass on it.
 fn not_a_pattern(pattern: &str) -> Option<ArgProblem> {
     let error = regex::Regex::new(&format!("(?R)^({pattern})$")).err()?;
-    let said = bounded(&error.to_string(), 160);
+    let message = bounded(&error.to_string(), 160);
     Some(
-        ArgProblem::new(format!("the pattern {} in the path is not valid: {said}", quote(pattern)))
+        ArgProblem::new(format!("the pattern {} in the path is not valid: {message}", quote(pattern)))
             .expected("a regular expression, smaller than what takes megabytes"),
     )
 }

@@ -104,10 +104,7 @@ impl Matcher for Latency {
                 None => unknown = Some(MatchError::new(format!("how long {what} took is not known"))),
             }
         }
-        match unknown {
-            Some(cannot) => Err(cannot),
-            None => Ok(Score::binary(true, "came in time")),
-        }
+        unknown.map_or_else(|| Ok(Score::binary(true, "came in time")), Err)
     }
 }
 
@@ -160,10 +157,7 @@ impl Matcher for Tokens {
                 return Ok(Score::binary(false, reason));
             }
         }
-        match unknown {
-            Some(cannot) => Err(cannot),
-            None => Ok(Score::binary(true, "took as many tokens as it may")),
-        }
+        unknown.map_or_else(|| Ok(Score::binary(true, "took as many tokens as it may")), Err)
     }
 }
 

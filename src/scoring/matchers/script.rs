@@ -112,11 +112,11 @@ impl Matcher for InScript {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut letters = 0_u64;
         let mut ours = 0_u64;
-        let mut stranger = None;
+        let mut other = None;
         for c in input.answer.text.chars().filter(|c| c.is_alphabetic()) {
             match self.has(c) {
                 Some(true) => ours += 1,
-                Some(false) => stranger = stranger.or(Some(c)),
+                Some(false) => other = other.or(Some(c)),
                 None => continue,
             }
             letters += 1;
@@ -133,8 +133,8 @@ impl Matcher for InScript {
             self.names(),
             self.min
         );
-        if let Some(stranger) = stranger {
-            reason += &format!(" (the first other one is {stranger}, {})", stranger.script().full_name());
+        if let Some(other) = other {
+            reason += &format!(" (the first other one is {other}, {})", other.script().full_name());
         }
         Ok(Score::new(share, pass, reason))
     }

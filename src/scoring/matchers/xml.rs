@@ -213,11 +213,11 @@ impl Xml {
                 "{path} stands there {found} times, and at most {MAX_CHECKED} are checked"
             )));
         }
-        let mut judged = ValueScores::default();
+        let mut scores = ValueScores::default();
         for (i, text) in texts.into_iter().enumerate() {
-            judged.add(&format!("{path} number {}", i + 1), check.check(input, text));
+            scores.add(&format!("{path} number {}", i + 1), check.check(input, text));
         }
-        judged.score(false, found)
+        scores.score(false, found)
     }
 }
 

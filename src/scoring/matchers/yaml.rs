@@ -115,16 +115,16 @@ impl Matcher for Yaml {
             Ok(value) => value,
             Err(reason) => return Ok(Score::binary(false, reason)),
         };
-        let mut said = Score::binary(true, "is valid YAML");
+        let mut score = Score::binary(true, "is valid YAML");
         if let Some(schema) = &self.schema {
-            said = schema.judge(&value, "YAML")?;
-            if !said.pass {
-                return Ok(said);
+            score = schema.judge(&value, "YAML")?;
+            if !score.pass {
+                return Ok(score);
             }
         }
         match &self.selected {
             Some(selected) => selected.check(input, &value),
-            None => Ok(said),
+            None => Ok(score),
         }
     }
 }

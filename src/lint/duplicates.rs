@@ -36,7 +36,7 @@ const SHINGLE: usize = 5;
 const MAX_TEXT: usize = 4096;
 
 #[derive(Default)]
-pub(super) struct Likeness {
+pub(super) struct Duplicates {
     cases: Vec<CaseSketch>,
     by_input: HashMap<[u8; 16], u32>,
     /// Bands and cases.
@@ -65,7 +65,7 @@ struct CaseDetail {
     shingles: Vec<BTreeSet<u64>>,
 }
 
-impl Likeness {
+impl Duplicates {
     pub(super) fn add(&mut self, case: &Case) {
         if self.cases.len() >= MAX_CASES {
             self.beyond += 1;
@@ -382,14 +382,14 @@ mod tests {
 
     /// Pairs of near duplicates: the later one, and the one it is like.
     fn near(vars: &[Value]) -> Vec<String> {
-        let mut likeness = Likeness::default();
+        let mut duplicates = Duplicates::default();
         let mut findings = Findings::default();
         let cases = || vars.iter().enumerate().map(|(number, vars)| case(number, vars));
-        cases().for_each(|case| likeness.add(&case));
-        if likeness.select_pairs(&mut findings) {
-            cases().for_each(|case| likeness.add_detail(case));
+        cases().for_each(|case| duplicates.add(&case));
+        if duplicates.select_pairs(&mut findings) {
+            cases().for_each(|case| duplicates.add_detail(case));
         }
-        likeness.finish(&Silent, &mut findings);
+        duplicates.finish(&Silent, &mut findings);
         let near = findings.sorted().into_iter().filter(|it| it.code == "near-duplicate");
         let words = |message: String| message.split('`').skip(1).step_by(2).take(2).collect::<Vec<_>>().join("-");
         near.map(|finding| words(finding.message)).collect()
@@ -442,11 +442,11 @@ mod tests {
     fn many_cases_that_are_alike_cost_a_bounded_number_of_comparisons() {
         let question = text(1, 40);
         let vars: Vec<Value> = (0..2100).map(|i| json!({"q": format!("{question}{}", "!".repeat(i))})).collect();
-        let mut likeness = Likeness::default();
+        let mut duplicates = Duplicates::default();
         let mut findings = Findings::default();
-        vars.iter().enumerate().for_each(|(number, vars)| likeness.add(&case(number, vars)));
-        assert!(likeness.select_pairs(&mut findings));
-        assert_eq!(likeness.near.len(), MAX_PAIRS);
+        vars.iter().enumerate().for_each(|(number, vars)| duplicates.add(&case(number, vars)));
+        assert!(duplicates.select_pairs(&mut findings));
+        assert_eq!(duplicates.near.len(), MAX_PAIRS);
         let told: Vec<&str> = findings.sorted().iter().map(|it| it.code).collect();
         assert_eq!(told, ["incomplete"]);
     }
