@@ -1,7 +1,7 @@
 //! What `--dry-run` prints: what would be sent, what it would cost, and what it could decide.
 
 use super::terminal::print_line;
-use crate::domain::PromptInfo;
+use crate::domain::{PromptInfo, count};
 use crate::eval::{ArmForecast, Estimate, Forecast, JudgesForecast, PowerEstimate};
 use crate::report::text::log_line;
 
@@ -41,7 +41,7 @@ pub(super) fn print_dry_run(forecasts: &[Forecast], estimates: &[Option<PowerEst
         let bounded = arms().any(ArmForecast::bounded);
         print_line(&format!(
             "in all: {} to {}, {}",
-            requests(planned - stored),
+            count(planned - stored, "request", "requests"),
             first.run.target,
             dollars(cost, bounded)
         ));
@@ -65,7 +65,7 @@ fn print_arm(name: &str, info: &PromptInfo, arm: &ArmForecast) {
         "{name}: {} on {}: {}, about {} input tokens, {}, {}",
         info.name,
         info.model,
-        requests(arm.requests()),
+        count(arm.requests(), "request", "requests"),
         arm.input_tokens,
         output_tokens(arm.output, arm.output_tokens),
         dollars(arm.cost_usd, arm.bounded())
@@ -76,7 +76,7 @@ fn print_judges(of: &str, judges: &JudgesForecast) {
     print_line(&log_line(&format!(
         "judges{of}: at most {} (every vote on every answer; stored replies and equal answers make it fewer), about {} input \
          tokens, {}, {}; not in the sum above",
-        requests(judges.requests),
+        count(judges.requests, "request", "requests"),
         judges.input_tokens,
         output_tokens(judges.output, judges.output_tokens),
         dollars(judges.cost_usd, true)
@@ -96,10 +96,6 @@ fn output_tokens(estimate: Estimate, tokens: u64) -> String {
             "at most {tokens} output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens)"
         ),
     }
-}
-
-fn requests(n: u64) -> String {
-    format!("{n} {}", if n == 1 { "request" } else { "requests" })
 }
 
 /// A sum of money, and what kind of estimate it is.

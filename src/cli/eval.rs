@@ -83,7 +83,7 @@ fn run(context: EvalContext<'_>, folder: OutputDir, display: RunDisplay, interru
     let out = folder.path().to_owned();
     let mut console = console(&context, display);
     let progress = display.progress(context.redactor());
-    let hooks = RunHooks { progress: &progress, interrupt, say: &|message| display.warn(message) };
+    let hooks = RunHooks { progress: &progress, interrupt, print: &|message| display.warn(message) };
     let finished = eval::run(context, folder, hooks, &mut |row| console.case(row))?;
     print_unwritten(&finished.unwritten);
     // A closed standard output changes no verdict.
@@ -149,7 +149,7 @@ impl CandidateObserver for RunPrinter {
         }
     }
 
-    fn say(&self, sentence: &str) {
+    fn print(&self, sentence: &str) {
         self.display.warn(sentence);
     }
 }

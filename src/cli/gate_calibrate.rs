@@ -31,7 +31,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
         return Ok(exit::OK);
     }
     let progress = display.progress(context.redactor());
-    let hooks = RunHooks { progress: &progress, interrupt, say: &|message| display.warn(message) };
+    let hooks = RunHooks { progress: &progress, interrupt, print: &|message| display.warn(message) };
     let calibration = commands::gate_calibrate(context, hooks)?;
     match options.json {
         true => print_json(&document(&calibration)),

@@ -5,6 +5,7 @@ use super::options::{ConfigOptions, Golden as Command};
 use super::terminal::{print_json, print_line};
 use crate::commands::{self, LintRequest};
 use crate::config::{Environment, Layers, OptionArgs};
+use crate::domain::count;
 use crate::error::Error;
 use crate::exit;
 use crate::lint::LintReport;
@@ -53,13 +54,12 @@ fn lint(layers: &Layers, prompts: &[String], against: Option<&str>, strict: bool
         if hidden > 0 {
             print_line(&format!("… and {hidden} more findings"));
         }
-        let counted = |n: u64, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
         print_line(&format!(
             "{}: {}, {}, {}",
-            counted(*cases, "case"),
-            counted(*errors, "error"),
-            counted(*warnings, "warning"),
-            counted(*notes, "note")
+            count(*cases, "case", "cases"),
+            count(*errors, "error", "errors"),
+            count(*warnings, "warning", "warnings"),
+            count(*notes, "note", "notes")
         ));
     }
     let fails = *errors > 0 || (strict && all > 0);

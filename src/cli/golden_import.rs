@@ -3,7 +3,7 @@
 use super::options::{Import, choice};
 use super::terminal::{print_line, warn};
 use crate::commands::{self, Import as PendingImport};
-use crate::domain::Problem;
+use crate::domain::{Problem, count};
 use crate::error::Error;
 use crate::report::text;
 use golden_import::{Comparison, FindingKind, Options, Tool};
@@ -31,11 +31,8 @@ pub(super) fn import(import: Import) -> Result<u8, Error> {
         0 => String::new(),
         count => format!(", {count} left out"),
     };
-    let word = if cases == 1 { "case" } else { "cases" };
-    print_line(&text::log_line(&format!(
-        "{cases} {word} written to {}{left_out}; without equivalent: {lost}",
-        to.display()
-    )));
+    let cases = count(cases as u64, "case", "cases");
+    print_line(&text::log_line(&format!("{cases} written to {}{left_out}; without equivalent: {lost}", to.display())));
     Ok(crate::exit::OK)
 }
 

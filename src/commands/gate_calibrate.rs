@@ -73,7 +73,7 @@ impl GateCalibration {
 pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Result<GateCalibration, Error> {
     let settings = context.settings;
     let store = context.open_store()?;
-    let open_run = run_store::open_run(&context, &store, hooks.say)?;
+    let open_run = run_store::open_run(&context, &store, hooks.print)?;
     eval::describe(&context, &store, &open_run)?;
     hooks.interrupt.end_cleanly();
     let mut state = RunState::new(&context, &store, &open_run, hooks);
@@ -87,10 +87,10 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     let ended = if complete { RunStatus::Complete } else { RunStatus::Incomplete };
     if let Err(error) = store.end(&open_run, ended) {
         // Only --resume would miss it.
-        (hooks.say)(&format!("warning: {error}"));
+        (hooks.print)(&format!("warning: {error}"));
     }
     if scored.stale > 0 {
-        (hooks.say)(&format!(
+        (hooks.print)(&format!(
             "warning: {} answers were stored more than a day ago; --cache refresh asks anew",
             scored.stale
         ));

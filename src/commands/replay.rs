@@ -5,7 +5,7 @@ use super::runs;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
     ArmRow, Case, CaseChange, CaseRow, Decision, Design, Look, LooksBefore, Passes, Policy, Problem, Problems,
-    Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase,
+    Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase, count as counted,
 };
 use crate::error::Error;
 use crate::eval::sample_walk::DAY;
@@ -174,8 +174,8 @@ fn cases_apart(first: i64, second: i64, apart: &CaseDifferences) -> Vec<String> 
         if *count > 0 {
             let named: Vec<String> = ids.iter().map(|id| format!("`{}`", clip(id))).collect();
             let more = if *count > ids.len() as u64 { ", …" } else { "" };
-            let noun = if *count == 1 { "case is" } else { "cases are" };
-            phrases.push(format!("{count} {noun} {what} ({}{more})", named.join(", ")));
+            let cases = counted(*count, "case is", "cases are");
+            phrases.push(format!("{cases} {what} ({}{more})", named.join(", ")));
         }
     }
     phrases

@@ -15,6 +15,7 @@ mod check;
 mod command;
 mod comparison;
 mod constraint;
+mod count;
 mod decision;
 mod details;
 mod difference;
@@ -58,6 +59,7 @@ pub use comparison::{
     ArmRate, Attempts, Comparison, Design, Latency, MustPassGroup, PairCounts, RateSums, Tally, WaitTimes,
 };
 pub use constraint::{Constraint, JsonSays, Logic, Overlooks, Range, TextConstraint, TextRelation};
+pub use count::count;
 pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{
     ChosenToken, Citation, CodeRun, Details, FoundSource, ModelStatus, RetrievedUrl, SafetyRating, Support, TopToken,

@@ -94,17 +94,17 @@ impl<'a> Approvals<'a> {
         Ok(true)
     }
 
-    pub(crate) fn announce(&self, say: &dyn Fn(&str)) {
+    pub(crate) fn announce(&self, print: &dyn Fn(&str)) {
         if self.proposed > 0 {
             let waits = if self.proposed == 1 {
                 "1 answer waits".to_owned()
             } else {
                 format!("{} answers wait", self.proposed)
             };
-            say(&format!("{waits} for approval in {SNAPSHOTS}/: `cargo insta review`, or rename .snap.new to .snap"));
+            print(&format!("{waits} for approval in {SNAPSHOTS}/: `cargo insta review`, or rename .snap.new to .snap"));
         }
         if let Some(error) = &self.first_failure {
-            say(&format!("warning: {} proposals in {SNAPSHOTS}/ could not be kept up to date: {error}", self.failed));
+            print(&format!("warning: {} proposals in {SNAPSHOTS}/ could not be kept up to date: {error}", self.failed));
         }
     }
 }

@@ -34,7 +34,7 @@ pub trait CandidateObserver {
     fn end(&mut self, finished: &RunResult, folder: &Path);
 
     /// A sentence worth showing on the way.
-    fn say(&self, sentence: &str);
+    fn print(&self, sentence: &str);
 }
 
 /// What a call with several candidates came to.
@@ -120,7 +120,7 @@ pub fn eval_all(
         let progress = watcher.begin(number, one.run_info());
         let path = part.path().to_owned();
         let observer = std::cell::RefCell::new(&mut *watcher);
-        let hooks = RunHooks { progress: &progress, interrupt, say: &|sentence| observer.borrow().say(sentence) };
+        let hooks = RunHooks { progress: &progress, interrupt, print: &|sentence| observer.borrow().print(sentence) };
         let finished = run(one, part, hooks, &mut |row| observer.borrow_mut().case(row))?;
         watcher.end(&finished, &path);
         prior.spent = finished.spent;

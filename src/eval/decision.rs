@@ -47,7 +47,7 @@ pub(super) fn record_look(context: &EvalContext<'_>, state: &RunState<'_>, analy
         && let Some(look) = context.rerun.record(state.open_run, gate.gated, &analysis.decided, &gate.policy)
         && let Err(error) = context.rerun.note(state.store, &look)
     {
-        (state.hooks.say)(&format!("warning: {error}, so that a later run may take itself for the first look"));
+        (state.hooks.print)(&format!("warning: {error}, so that a later run may take itself for the first look"));
     }
 }
 

@@ -41,7 +41,7 @@ pub fn run(
     watch: &mut dyn FnMut(&CaseRow),
 ) -> Result<RunResult, Error> {
     let store = context.open_store()?;
-    let open_run = run_store::open_run(&context, &store, hooks.say)?;
+    let open_run = run_store::open_run(&context, &store, hooks.print)?;
     history::describe(&context, &store, &open_run)?;
     hooks.interrupt.end_cleanly();
     let mut reports = Reports::open(folder, context.redactor().clone());
@@ -64,7 +64,7 @@ pub fn run(
         approvals.case(row);
         watch(row);
     })?;
-    approvals.announce(hooks.say);
+    approvals.announce(hooks.print);
     // A simulator under another target's name is still a simulator, and so is one that judges.
     context.info.simulated |= scored.simulated > 0 || scored.judge_usage.simulated;
     context.info.look = context.look(looks);
@@ -90,7 +90,7 @@ pub fn run(
     let concluded = history.conclude(&context.info, &verdict, exit_code);
     if let Err(error) = store.end(&open_run, status).and(concluded) {
         // Only --resume, --failed and `compare` would miss it; the verdict stands.
-        (hooks.say)(&format!("warning: {error}"));
+        (hooks.print)(&format!("warning: {error}"));
     }
     Ok(RunResult { run: context.info, verdict, unwritten, exit_code, spent, as_prior, results: results.get().cloned() })
 }
@@ -123,7 +123,7 @@ fn confirm_must_pass(context: &EvalContext<'_>, state: &mut RunState<'_>) -> Res
         return Ok(());
     }
     state.retries.retry(failed);
-    (state.hooks.say)(&state.retries.announcement());
+    (state.hooks.print)(&state.retries.announcement());
     request_pass::send_more(context, state, Phase::Confirmation, 1)
 }
 
@@ -142,7 +142,7 @@ fn analyze_interims<'c>(
         let scope = AnalysisScope::up_to_look(schedule, looks);
         let sent = |index, case: &Case| scope.sends(index, case);
         let scored = ScorePass::new(context, state, scope).score_some(state.kept.source(), &sent, &mut |_, _| {})?;
-        if let Some(ended) = stop_reason(&scored, state.hooks.say) {
+        if let Some(ended) = stop_reason(&scored, state.hooks.print) {
             state.end.ended = ended;
             state.judge_usage = scored.judge_usage;
             break;
@@ -150,7 +150,7 @@ fn analyze_interims<'c>(
         let analysis = decision::analyze(context, state, &scored, &context.look(looks))?;
         state.judge_usage = scored.judge_usage;
         if analysis.decided.decision != Decision::Inconclusive {
-            (state.hooks.say)(&early_end(analysis.decided.decision, looks, schedule));
+            (state.hooks.print)(&early_end(analysis.decided.decision, looks, schedule));
             return Ok((looks, scope));
         }
         looks += 1;
@@ -164,7 +164,7 @@ fn analyze_interims<'c>(
 pub(crate) fn end_requests(context: &EvalContext<'_>, state: &mut RunState<'_>) {
     state.hooks.progress.on(&Event::Done);
     if context.settings.provider.batch.is_some() {
-        run_store::report_waiting_jobs(state.store, state.open_run, state.hooks.say);
+        run_store::report_waiting_jobs(state.store, state.open_run, state.hooks.print);
     }
     // Judging a run that has ended early would spend money on a part: --resume asks the judges, too.
     if state.end.ended != StopReason::Complete {
@@ -180,9 +180,9 @@ fn score(
     each: &mut dyn FnMut(&CaseRow),
 ) -> Result<ScoredRun, Error> {
     let scored = ScorePass::new(context, state, scope).score_all(each)?;
-    let say = state.hooks.say;
+    let print = state.hooks.print;
     if scored.stale > 0 {
-        say(&format!(
+        print(&format!(
             "warning: {} answers were stored more than a day ago, so the verdict counts as replayed; --cache refresh \
              asks anew",
             scored.stale
@@ -191,27 +191,27 @@ fn score(
     if let Some(ended) = &scored.judge_usage.ended
         && state.end.ended == StopReason::Complete
     {
-        report_judge_stop(ended, say);
+        report_judge_stop(ended, print);
         state.end.ended = ended.clone();
     }
     if let Some(message) = &scored.store_failed {
-        say(&format!("error: {message}"));
+        print(&format!("error: {message}"));
     }
     Ok(scored)
 }
 
 /// Why an interim analysis can't decide.
-fn stop_reason(scored: &ScoredRun, say: &dyn Fn(&str)) -> Option<StopReason> {
+fn stop_reason(scored: &ScoredRun, print: &dyn Fn(&str)) -> Option<StopReason> {
     if let Some(message) = &scored.store_failed {
         return Some(StopReason::StoreFailed(message.clone()));
     }
     let ended = scored.judge_usage.ended.clone()?;
-    report_judge_stop(&ended, say);
+    report_judge_stop(&ended, print);
     Some(ended)
 }
 
-fn report_judge_stop(ended: &StopReason, say: &dyn Fn(&str)) {
+fn report_judge_stop(ended: &StopReason, print: &dyn Fn(&str)) {
     if let StopReason::Stopped(failure) = ended {
-        say(&format!("error: the judge can't be asked: {}", failure.message));
+        print(&format!("error: the judge can't be asked: {}", failure.message));
     }
 }

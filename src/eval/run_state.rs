@@ -18,7 +18,7 @@ pub struct RunHooks<'r> {
     /// Stops the run from outside.
     pub interrupt: &'r Interrupt,
     /// Receives sentences worth showing on the way.
-    pub say: &'r dyn Fn(&str),
+    pub print: &'r dyn Fn(&str),
 }
 
 /// A run that was begun in the store.

@@ -10,10 +10,10 @@ use crate::store::{OpenRun, RunInUse, RunPlan, Store, WaitingBatch};
 ///
 /// # Errors
 /// The store can't be used, or another process works on the plan.
-pub(crate) fn open_run(context: &EvalContext<'_>, store: &Store, say: &dyn Fn(&str)) -> Result<OpenRun, Error> {
+pub(crate) fn open_run(context: &EvalContext<'_>, store: &Store, print: &dyn Fn(&str)) -> Result<OpenRun, Error> {
     let plan = context.plan_digest();
     if context.settings.provider.batch.is_none() {
-        return resume_or_begin(context, store, &plan, say);
+        return resume_or_begin(context, store, &plan, print);
     }
     let in_use = |RunInUse { run }| {
         Problem::new(format!("another process works on run {run}, which has this plan"))
@@ -23,10 +23,10 @@ pub(crate) fn open_run(context: &EvalContext<'_>, store: &Store, say: &dyn Fn(&s
     if let Some(run) = store.batches_in_use(&plan)? {
         return Err(in_use(run).into());
     }
-    let run = resume_or_begin(context, store, &plan, say)?;
+    let run = resume_or_begin(context, store, &plan, print)?;
     match store.take_over_batches(&run, &plan)? {
         Ok(0) => {}
-        Ok(adopted) => say(&format!(
+        Ok(adopted) => print(&format!(
             "{} of an earlier run with this plan wait at the service; nothing in them is asked again",
             batch_jobs(adopted)
         )),
@@ -39,14 +39,14 @@ fn resume_or_begin(
     context: &EvalContext<'_>,
     store: &Store,
     plan: &[u8; 32],
-    say: &dyn Fn(&str),
+    print: &dyn Fn(&str),
 ) -> Result<OpenRun, Error> {
     if context.settings.run.resume {
         if let Some(run) = store.resume(plan)? {
-            say(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
+            print(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
             return Ok(run);
         }
-        say("nothing to resume: no unfinished run has this plan; starting anew");
+        print("nothing to resume: no unfinished run has this plan; starting anew");
     }
     let retries = MustPassRetries::new(context.settings);
     Ok(store.begin(&RunPlan {
@@ -59,15 +59,15 @@ fn resume_or_begin(
 }
 
 /// Reports the batch jobs of the run that go on at the service.
-pub(crate) fn report_waiting_jobs(store: &Store, run: &OpenRun, say: &dyn Fn(&str)) {
+pub(crate) fn report_waiting_jobs(store: &Store, run: &OpenRun, print: &dyn Fn(&str)) {
     let waiting = match store.waiting_batches() {
         Ok(waiting) => waiting,
-        Err(error) => return say(&format!("warning: {error}")),
+        Err(error) => return print(&format!("warning: {error}")),
     };
     let of_run: Vec<&WaitingBatch> = waiting.iter().filter(|batch| batch.is_of(run.id)).collect();
     let names: Vec<&str> = of_run.iter().filter_map(|batch| batch.name.as_deref()).collect();
     if !of_run.is_empty() {
-        say(&format!(
+        print(&format!(
             "{} may go on at the service ({}{}): --resume collects the answers, `promptgate batch cancel` ends it all",
             batch_jobs(of_run.len()),
             names.iter().take(3).copied().collect::<Vec<_>>().join(", "),

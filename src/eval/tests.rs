@@ -45,7 +45,7 @@ fn run_project(sequential: &str) -> (RunResult, u64) {
     let before = counted_reads();
     let context = prepare(&settings, RunKind::Gate { candidates: 1 }).unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
-    let hooks = RunHooks { progress: &progress, interrupt: &Interrupt::default(), say: &|_| {} };
+    let hooks = RunHooks { progress: &progress, interrupt: &Interrupt::default(), print: &|_| {} };
     let reports = OutputDir::claim(&folder.path().join("reports")).unwrap();
     let result = run(context, reports, hooks, &mut |_| {}).unwrap();
     (result, counted_reads() - before)

@@ -1,5 +1,6 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
+pub(super) use crate::domain::count;
 use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, PairCounts, Verdict, WaitTimes};
 
 /// What stands for a number that is not known.
@@ -117,11 +118,6 @@ pub(super) fn retries(verdict: &Verdict) -> String {
         return retries;
     }
     format!("{retries}, waited {:.1} s in all", total as f64 / 1_000.0)
-}
-
-/// `1 case`, `2 cases`.
-pub(super) fn count(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 /// Drops the sign of what rounds to zero.

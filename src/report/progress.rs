@@ -117,8 +117,8 @@ impl Tally {
         if jobs == 0 || std::mem::replace(&mut self.batches, now) == now {
             return None;
         }
-        let noun = if jobs == 1 { "batch job" } else { "batch jobs" };
-        Some(format!("waiting for {jobs} {noun}: {answered} of {requests} requests answered"))
+        let jobs = count(jobs as u64, "batch job", "batch jobs");
+        Some(format!("waiting for {jobs}: {answered} of {requests} requests answered"))
     }
 
     fn arrived(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! Bytes from outside, shortened to a part of a one-line sentence. (The report stage makes them safe for each format.)
 
+pub(super) use crate::domain::count as counted;
+
 /// How many characters of an answer a reason quotes.
 const QUOTED: usize = 80;
 
@@ -23,11 +25,6 @@ pub(super) fn bounded(text: &str, max: usize) -> String {
         short.push('…');
     }
     short
-}
-
-/// `1 match`, `2 matches`: a count with the noun that fits.
-pub(super) fn counted(n: u64, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
 }
 
 #[cfg(test)]
