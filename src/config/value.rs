@@ -49,18 +49,18 @@ pub(crate) struct TimeRange {
 /// Delays and timeouts.
 pub(crate) const TIME: Kind = Kind::Time(SHORT);
 const SHORT: TimeRange = TimeRange {
-    noun: "duration",
+    noun: "a duration",
     most: Duration::from_secs(3_600),
     expected: "something like 500ms, 60s or 2m, up to 60m",
 };
 /// After two days the service has given up a batch job.
 pub(crate) const LONG_TIME: Kind = Kind::Time(TimeRange {
-    noun: "duration",
+    noun: "a duration",
     most: Duration::from_secs(172_800),
     expected: "something like 90s, 30m or 24h, up to 48h",
 });
 pub(crate) const AGE: Kind = Kind::Time(TimeRange {
-    noun: "age",
+    noun: "an age",
     most: Duration::from_secs(365 * 86_400),
     expected: "something like 90m, 36h or 7d, up to 365d",
 });
@@ -299,13 +299,8 @@ impl Field for BTreeMap<String, String> {
 
 impl TimeRange {
     fn read(self, text: &str) -> Result<Duration, String> {
-        within(text, self.most)
-            .ok_or_else(|| format!("`{text}` is not {} {}; expected {}", article(self.noun), self.noun, self.expected))
+        within(text, self.most).ok_or_else(|| format!("`{text}` is not {}; expected {}", self.noun, self.expected))
     }
-}
-
-fn article(noun: &str) -> &'static str {
-    if noun.starts_with('a') { "an" } else { "a" }
 }
 
 /// Reads `500ms`, `60s`, `2m` or a number of seconds; more than 0, up to an hour.

@@ -105,7 +105,7 @@ impl Console {
             let of = format!("of {}", verdict.counts.cases);
             self.list("failing", &of, failing, reports, out)?;
         }
-        self.list("must-pass cases in trouble", "", critical, reports, out)?;
+        self.list("must-pass cases not passing", "", critical, reports, out)?;
         self.list("not passing, in quarantine", "", quarantined, reports, out)
     }
 

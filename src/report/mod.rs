@@ -1,12 +1,12 @@
 //! Projections of a run: every file and line that people and machines read afterwards.
 //!
 //! ```text
-//!                    ┌─▶ junit.rs     junit.xml
-//! run ──┐            ├─▶ diff.rs      diff.md
-//! rows ─┼─▶ Reports ─┼─▶ summary.rs   summary.md
-//! verdict            ├─▶ results.rs   results.jsonl
-//!        (redactor.rs)   ├─▶ attestation.rs  verdict.intoto.json
-//!                    └─▶ verdict.rs   verdict.json, last
+//!                    ┌─▶ junit.rs        junit.xml
+//! run ──┐            ├─▶ diff.rs         diff.md
+//! rows ─┼─▶ Reports ─┼─▶ summary.rs      summary.md
+//! verdict            ├─▶ results.rs      results.jsonl
+//!                    ├─▶ attestation.rs  verdict.intoto.json
+//!                    └─▶ verdict.rs      verdict.json, last
 //! verdicts ─▶ candidates.rs  all of these again in the folder above, for the one that was chosen among several
 //! rows ───▶ console.rs   the end of a run on the terminal
 //! events ─▶ progress.rs  the run while it goes on
@@ -15,8 +15,8 @@
 //! ```
 //!
 //! A `OutputDir` is claimed first: it is locked, and what an earlier run left there is removed, so that no stale verdict
-//! survives a run that ends badly. `Reports` then hands every row, in plan order and without secrets, to every format of
-//! `FORMATS`. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
+//! survives a run that ends badly. `Reports` then hands every row, in plan order and without secrets (`redactor.rs`), to every
+//! format of `FORMATS`. Reports stream: each holds one case, or a bounded number of them; what has to wait for the end of the run
 //! waits in temporary files. A format that fails never stops the others.
 //!
 //! All text from outside goes through `text` on its way out. `why.rs` says why a case did not pass, `highlights.rs` picks

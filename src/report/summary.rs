@@ -88,7 +88,7 @@ fn page(verdict: &Verdict, highlights: &Highlights) -> String {
     page.push_str(&changes(verdict));
     page.push_str(&numbers(verdict));
     page.push_str(&settle(verdict));
-    page.push_str(&listed("Must-pass cases in trouble", &highlights.critical));
+    page.push_str(&listed("Must-pass cases not passing", &highlights.critical));
     if verdict.baseline.is_some() {
         page.push_str(&listed("Regressed", &highlights.regressed));
     } else {
