@@ -429,7 +429,7 @@ fn the_rules_of_tags_come_from_the_file_or_from_variables() {
 const PAIR_SIM: [(&str, &str); 3] = [("prompt", "v2"), ("baseline", "v1"), ("target", "sim")];
 
 #[test]
-fn rules_of_tags_out_of_range_are_told_where_they_stand() {
+fn rules_of_tags_out_of_range_are_reported_where_they_stand() {
     insta::assert_snapshot!(
         message(settle(
             &PAIR_SIM,
@@ -472,7 +472,7 @@ fn guardrails_are_shares_and_off_unless_set() {
 }
 
 #[test]
-fn absurd_guardrails_are_told_where_they_stand() {
+fn absurd_guardrails_are_reported_where_they_stand() {
     insta::assert_snapshot!(
         message(settle(
             &PAIR_SIM,

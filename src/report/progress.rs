@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_are_told_once_and_safely() {
+    fn errors_are_printed_once_and_safely() {
         let failed =
             || Event::Failed { code: "http_401".into(), message: "key sk-secret-1 \x1b[31m\n::error::x".into() };
         let text = lines([
