@@ -120,7 +120,7 @@ options! {
 #[derive(Args, Debug)]
 #[command(after_help = exit_codes())]
 pub(super) struct Verify {
-    /// The verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    /// Verdict to check, with results.jsonl beside it [default: verdict.json in the output folder]
     #[arg(value_name = "FILE")]
     pub(super) verdict: Option<PathBuf>,
     #[command(flatten)]
@@ -130,13 +130,13 @@ pub(super) struct Verify {
 #[derive(Args, Debug)]
 #[command(after_help = exit_codes())]
 pub(super) struct Promote {
-    /// Candidate that is to serve: a name in prompts/, or a path
+    /// Candidate to promote: a name in prompts/, or a path
     #[arg(value_name = "NAME")]
     pub(super) name: String,
-    /// Its verdict [default: verdict.json in the output folder]; results.jsonl has to stand beside it
+    /// Its verdict, with results.jsonl beside it [default: verdict.json in the output folder]
     #[arg(long, value_name = "FILE")]
     pub(super) verdict: Option<PathBuf>,
-    /// Make NAME the baseline without any verdict, because it was the baseline before
+    /// Make NAME the baseline again, without a verdict
     #[arg(long, conflicts_with = "verdict")]
     pub(super) rollback: bool,
     #[command(flatten)]
@@ -211,7 +211,7 @@ pub(super) enum Golden {
         /// Report what is weaker than in the golden files at this git revision, like origin/main
         #[arg(long, value_name = "REV")]
         against: Option<String>,
-        /// Exit code 2 for warnings and notes, too
+        /// Exit with code 2 for warnings and notes, too
         #[arg(long)]
         strict: bool,
         /// Print one JSON document
@@ -270,7 +270,7 @@ pub(super) enum Judge {
 
 #[derive(Args, Debug)]
 pub(super) struct Calibrate {
-    /// Only this judge [default: all that labels are about]
+    /// Only this judge [default: all that have labels]
     #[arg(long, value_name = "NAME")]
     pub(super) judge: Option<String>,
     /// Print one JSON document
@@ -284,7 +284,7 @@ pub(super) struct Calibrate {
 pub(super) enum Runs {
     /// List the runs of this project, newest first
     List {
-        /// At most so many, up to 1000
+        /// How many to list, up to 1000
         #[arg(long, value_name = "N", default_value = "20")]
         limit: String,
         /// Print one JSON document
@@ -303,7 +303,7 @@ pub(super) enum Runs {
     Flaky {
         /// Number of the run [default: the newest finished one of the candidate]
         run: Option<String>,
-        /// At most so many, up to 1000
+        /// How many to list, up to 1000
         #[arg(long, value_name = "N", default_value = "20")]
         limit: String,
         /// Print one JSON document
@@ -381,16 +381,16 @@ pub(super) struct Import {
     /// For plain CSV: what a column is: id, tags, critical, notes, expect:MATCHER, the name of a var, or - to leave it out
     #[arg(long, value_name = "COLUMN=FIELD", num_args = 1..)]
     pub(super) map: Vec<String>,
-    /// How answers are compared, where the data do not say it: equals, contains, starts_with or ends_with
+    /// How to compare answers where the data does not say it: equals, contains, starts_with or ends_with
     #[arg(long, value_name = "MATCHER")]
     pub(super) check: Option<String>,
-    /// With --check: overlook case
+    /// With --check: ignore case
     #[arg(long)]
     pub(super) ignore_case: bool,
-    /// The template's variable for the user's message, where the data have messages and no variables [default: input]
+    /// Template variable for the user's message, where the data has messages and no variables [default: input]
     #[arg(long, value_name = "NAME")]
     pub(super) var: Option<String>,
-    /// Write what has an equivalent, also if something has none; all of it is listed either way
+    /// Write what has an equivalent, even if something has none; both are listed
     #[arg(long)]
     pub(super) allow_partial: bool,
     /// Replace an existing file
