@@ -163,7 +163,7 @@ fn samples(repeats: u32) -> String {
     }
 }
 
-/// Without digits that nobody needs.
+/// Rounded to hundredths of a percent.
 fn round(share: f64) -> f64 {
     (share * 10_000.0).round() / 10_000.0
 }

@@ -48,7 +48,6 @@ pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, 
     Ok(compared.exit_code)
 }
 
-/// A run that has to be named.
 fn this(run: &str) -> Result<i64, Problem> {
     let named = number(run);
     named.map_err(|problem| problem.expected("a whole number, as `promptgate runs list` has it"))

@@ -70,7 +70,6 @@ pub(super) struct RunDisplay {
 }
 
 impl RunDisplay {
-    /// As the environment allows.
     pub(super) fn new(environment: &Environment) -> RunDisplay {
         let no_color = environment.get("NO_COLOR").is_some_and(|value| !value.is_empty());
         RunDisplay {
@@ -80,7 +79,6 @@ impl RunDisplay {
         }
     }
 
-    /// As the settings ask.
     #[must_use]
     pub(super) fn with(self, settings: &Settings) -> RunDisplay {
         let color = match settings.run.color {

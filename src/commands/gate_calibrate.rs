@@ -22,7 +22,6 @@ const LEAST_CASES: usize = 10;
 /// Seed of the resamples: the same answers give the same numbers.
 const SEED: u64 = 0;
 
-/// How many cases are enough.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct LeastCases {
     pub repeats: u32,
@@ -31,7 +30,6 @@ pub struct LeastCases {
     pub promote: f64,
 }
 
-/// What comparing a prompt with itself came to.
 #[derive(Clone, Debug)]
 pub struct GateCalibration {
     pub run: RunInfo,

@@ -20,7 +20,6 @@ pub struct PromoteRequest<'a> {
 
 #[derive(Debug)]
 pub enum PromoteOutcome {
-    /// The verdict does not hold; nothing was changed.
     Refused(Verification),
     /// It was the baseline before; the verdict holds.
     Already(Verification),

@@ -23,7 +23,6 @@ const RUNS_LISTED: u32 = 10;
 pub struct ExportSummary {
     pub run: i64,
     pub answers: u64,
-    /// Replies of judges written.
     pub replies: u64,
 }
 

@@ -17,7 +17,6 @@ pub fn list(root: &Path, most: u32) -> Result<Vec<RunRecord>, Error> {
     }
 }
 
-/// What is remembered of a run.
 pub fn recall(root: &Path, number: i64) -> Result<RunRecord, Error> {
     run(&open(root)?, number)
 }

@@ -16,7 +16,6 @@ pub(crate) trait Options {
     fn definitions() -> Vec<Definition>;
 }
 
-/// Options of a group.
 pub(crate) fn group<G: Group>() -> impl Iterator<Item = Definition> {
     let options = G::DEFINITIONS.iter().filter(|definition| definition.scope != Scope::Project);
     options.copied()

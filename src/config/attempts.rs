@@ -14,7 +14,6 @@ use crate::domain::{CiAttempt, Problem, Problems};
 pub struct AttemptSettings {
     /// Add the repeats that would probably settle the last look.
     pub extend: bool,
-    /// Leave earlier looks behind, and why.
     pub fresh_key: Option<String>,
     /// What the CI system counts; `None` where none does.
     pub ci: Option<CiAttempt>,
@@ -32,7 +31,7 @@ const COUNTERS: [(&str, u32, &[&str]); 4] = [
     ("BITBUCKET_STEP_RUN_NUMBER", 0, &["BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"]),
 ];
 
-/// Beyond this nobody counts.
+/// Later attempts count as this one.
 const MOST: u32 = 10_000;
 
 impl AttemptSettings {
@@ -52,7 +51,6 @@ impl AttemptSettings {
     }
 }
 
-/// What the CI system counts.
 fn counted(environment: &Environment) -> Result<Option<CiAttempt>, Problem> {
     let value = |name: &str| environment.get(name).map(|value| value.trim()).filter(|value| !value.is_empty());
     for (name, short, ids) in COUNTERS {

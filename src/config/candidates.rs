@@ -84,7 +84,6 @@ impl Reader<'_> {
         names.into_iter().filter(|name| !name.is_empty()).collect()
     }
 
-    /// Refuses what means nothing with several candidates.
     pub(super) fn fits_several(&mut self, cache: Cache) {
         let mut found = Vec::new();
         let mut refuse = |key: &str, message: &str, hint: &str| {

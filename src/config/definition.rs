@@ -14,7 +14,7 @@ pub(crate) struct Definition {
     pub(crate) help: &'static str,
     pub(crate) heading: &'static str,
     pub(crate) kind: Kind,
-    /// What help calls the value.
+    /// Placeholder of the value in help.
     pub(crate) value_name: &'static str,
     /// What holds without it, as it would be written.
     pub(crate) default: Option<fn() -> String>,
@@ -26,7 +26,7 @@ pub(crate) struct Definition {
 }
 
 impl Definition {
-    /// What most settings are.
+    /// Facts of most settings.
     pub(crate) const PLAIN: Definition = Definition {
         key: "",
         help: "",
@@ -59,7 +59,6 @@ pub(crate) enum Scope {
     Everywhere,
     /// As option and variable. In a file it would make every later check meaningless.
     OneCall,
-    /// As option alone.
     CommandLine,
     /// As variable and in the file: a rule of a project, not of a call.
     Project,
@@ -71,7 +70,6 @@ pub(crate) enum Weaker {
     /// It has nothing to do with what is decided.
     Unrelated,
     Larger,
-    /// A smaller number, or none.
     Smaller,
     /// A larger limit of what is else not looked at, or none.
     LargerOrNone,
@@ -100,7 +98,6 @@ pub enum Origin {
 }
 
 impl Origin {
-    /// A problem with a setting from here.
     pub fn problem(&self, message: impl fmt::Display) -> Problem {
         match self {
             Origin::Option(name) => Problem::new(format!("--{}: {message}", name.replace('_', "-"))),

@@ -103,7 +103,6 @@ impl FileSettings {
         }
     }
 
-    /// Reads a settings file of an older state.
     pub fn of_text(text: &str, shown: &str) -> Result<FileSettings, Problems> {
         let mut problems = Problems::default();
         let file = FileSettings::parse(text, shown, &mut problems);

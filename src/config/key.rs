@@ -5,7 +5,7 @@ use crate::domain::Problem;
 use crate::provider::{ApiKey, KeySource, TargetKind, read_key_file};
 use std::path::{Path, PathBuf};
 
-/// Keys by precedence.
+/// Variables of the key, by precedence.
 const KEY_VARIABLES: [&str; 2] = ["GOOGLE_API_KEY", "GEMINI_API_KEY"];
 
 const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
@@ -14,7 +14,6 @@ const KEY_FILE: &str = "GEMINI_API_KEY_FILE";
 const UNATTENDED: [&str; 7] =
     ["CI", "GITHUB_ACTIONS", "TF_BUILD", "BUILD_ID", "JENKINS_URL", "KUBERNETES_SERVICE_HOST", "CLOUD_RUN_JOB"];
 
-/// What the environment says about a key.
 pub(super) enum KeyState {
     /// No key variable is present at all.
     Absent,

@@ -16,7 +16,6 @@ pub struct PolicyBaseSettings {
     /// The revision that was asked for; `None` for no comparison.
     pub rev: Option<String>,
     pub asked_by: String,
-    /// Why someone accepts what is weaker.
     pub accepted: Option<String>,
     pub config: String,
     pub file: FileSettings,

@@ -16,7 +16,6 @@ use time::{Date, Duration, OffsetDateTime};
 use toml::Spanned;
 use toml::de::DeValue;
 
-/// The table's name within that of the gate.
 pub(super) const TABLE: &str = "quarantine";
 
 const MOST_TAGS: usize = 100;

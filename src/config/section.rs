@@ -18,7 +18,6 @@ impl Source<'_> {
         Place::of_offset(self.shown, self.text, span.start)
     }
 
-    /// A value that is no table.
     pub(super) fn not_a_table(&self, value: &Spanned<DeValue<'_>>, name: &str, expected: &str) -> Problem {
         Problem::at(self.place(value.span()), format!("`{name}` is not a table")).expected(expected)
     }
@@ -33,7 +32,7 @@ pub(super) struct Section<'a> {
     pub(super) noun: &'a str,
     /// Tables within it, which are read apart.
     pub(super) others: &'a [&'a str],
-    /// Second names of settings.
+    /// Other names of settings, with their keys.
     pub(super) aliases: &'static [(&'static str, &'static str)],
     /// Where a name belongs that is unknown here.
     pub(super) elsewhere: fn(&str) -> Option<&'static str>,

@@ -57,7 +57,6 @@ impl From<String> for Baseline {
     }
 }
 
-/// Cases, and how often each is sampled.
 #[derive(Clone, Debug)]
 pub struct DatasetSettings {
     pub golden: Vec<PathBuf>,
@@ -265,7 +264,6 @@ impl Layers {
         }
     }
 
-    /// Refuses rules that mean nothing with this baseline.
     fn fits_baseline(&self, baseline: &Baseline, gated: bool, policy: &Policy, problems: &mut Problems) {
         match baseline {
             Baseline::Prompt(_) if policy.min_pass_rate.is_some() => problems.push(

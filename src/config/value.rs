@@ -124,7 +124,6 @@ impl Kind {
         }
     }
 
-    /// The texts of a value in a file.
     pub(super) fn texts(self, value: &DeValue<'_>) -> Result<Vec<String>, &'static str> {
         match (self, value) {
             (Kind::Argv, value) => {

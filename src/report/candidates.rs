@@ -159,7 +159,6 @@ fn share(share: f64) -> String {
     format!("{}%", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// Pass rate, difference, interval, decision and cost.
 fn cells(line: &CandidateLine) -> [String; 5] {
     let dash = || UNKNOWN.to_owned();
     let difference = line.difference.as_ref();

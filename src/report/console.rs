@@ -73,7 +73,6 @@ impl Console {
         self.reasons(&verdict, out)
     }
 
-    /// First of all, what it means.
     fn sentence(&self, verdict: &Verdict, out: &mut dyn Write) -> io::Result<()> {
         let sentence = log_line(&truncate(&verdict.sentence, MESSAGE));
         writeln!(out, "{}\n", self.paint(color(verdict.decision), &sentence))

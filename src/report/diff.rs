@@ -132,7 +132,6 @@ struct Diff {
     most_bytes: u64,
 }
 
-/// One section's cases.
 struct Body {
     section: Section,
     spool: Spool,

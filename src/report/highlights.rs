@@ -58,7 +58,6 @@ impl<T> CaseList<T> {
 }
 
 impl CaseList<Headline> {
-    /// Appends a case: plan order.
     fn add(&mut self, headline: impl FnOnce() -> Headline) {
         self.insert(self.named.len(), headline);
     }
@@ -76,7 +75,6 @@ pub(super) struct FlakyHeadline {
 }
 
 impl FlakyHeadline {
-    /// The larger variance of the two arms.
     fn variance(&self) -> f64 {
         let baseline = self.baseline.map_or(0.0, |passes| passes.variance());
         self.candidate.variance().max(baseline)

@@ -43,7 +43,6 @@ fn open(folder: &Path, _: &Context) -> Result<Box<dyn Reporter>, ReportError> {
 
 struct Junit {
     output: Output,
-    /// The test cases of all suites, in order.
     spool: Spool,
     /// The suites so far; the last one is still filling.
     suites: Vec<Suite>,

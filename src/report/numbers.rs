@@ -37,7 +37,6 @@ pub(super) fn difference(difference: &Difference) -> String {
     )
 }
 
-/// How two arms compare, in titled lines.
 pub(super) fn comparison_lines(
     paired: &PairCounts,
     baseline: Option<&ArmRate>,

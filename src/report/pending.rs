@@ -122,7 +122,6 @@ fn file_text(proposal: &Proposal<'_>) -> String {
     out
 }
 
-/// The changed lines, quoted.
 fn diff(approved: &str, text: &str) -> Vec<String> {
     let (old, new) = around_difference(approved, text);
     let diff = source_diff(&format!("{old}\n"), &format!("{new}\n"));

@@ -17,7 +17,7 @@ const STEPS: u64 = 10;
 const FIRST_ERRORS: usize = 5;
 /// Pauses of all requests that get a line of their own.
 const FIRST_PAUSES: usize = 3;
-/// A shorter pause is not worth a line.
+/// Shorter pauses get no line.
 const LONG_PAUSE: Duration = Duration::from_secs(5);
 /// Bytes of a message.
 const MESSAGE: usize = 300;
@@ -48,9 +48,7 @@ struct Tally {
     retries: u64,
     cost_usd: f64,
     unpriced: bool,
-    /// Codes of errors that were told already.
     reported: Vec<String>,
-    /// Long pauses that were told.
     pauses: usize,
     /// What was learnt about limits, in words; empty for nothing.
     pace: String,

@@ -140,13 +140,11 @@ pub(super) struct ResultRow<'a> {
     /// Why it was not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) skip: Option<Skip>,
-    /// Another model than the one asked for answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) warning: Option<String>,
     /// The model of an answer that is not shown, because it could not be judged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) served: Option<Cow<'a, str>>,
-    /// How such an answer ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) ended: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

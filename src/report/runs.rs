@@ -363,7 +363,6 @@ pub fn table<const N: usize>(rows: &[[String; N]]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// Titles in a column of their own.
 fn pairs(lines: &[(&str, String)]) -> String {
     let width = lines.iter().map(|(title, _)| title.len() + 2).max().unwrap_or(0);
     let line = |(title, text): &(&str, String)| format!("{title:<width$}{text}").trim_end().to_owned();

@@ -314,7 +314,6 @@ fn numbers(verdict: &Verdict) -> String {
     text
 }
 
-/// What an inconclusive verdict lacks.
 fn settle(verdict: &Verdict) -> String {
     needed(verdict.needed.as_ref(), &verdict.counts)
         .map_or_else(String::new, |text| format!("\n**To settle it:** {text}\n"))
@@ -406,7 +405,6 @@ fn guardrails(guardrails: &[Guardrail]) -> String {
     text
 }
 
-/// A value of a guardrail with its unit.
 fn guarded(metric: GuardMetric, value: f64) -> String {
     match metric {
         GuardMetric::LatencyP95 => format!("{value:.0} ms"),

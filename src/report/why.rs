@@ -35,7 +35,6 @@ pub(super) fn why(judged: &ScoredSample) -> Vec<Why<'_>> {
     }
 }
 
-/// The deciding check of a case said no.
 fn breaks(check: &CheckResult) -> bool {
     check.pass == Some(false) && !check.advisory
 }

@@ -12,7 +12,6 @@ const LEAST_LABELS: u64 = 10;
 /// Share of the labels of a judge that may be without a judgement. As the gate's `max_missing`.
 const MOST_ERRORS: f64 = 0.05;
 
-/// There is no label to go by.
 pub(super) fn no_labels(only: Option<&str>, others: &BTreeSet<String>) -> Error {
     let problem = match only {
         Some(name) => Problem::new(format!("no selected case has labels for the judge `{name}`"))

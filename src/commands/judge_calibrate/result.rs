@@ -19,7 +19,7 @@ pub struct Disagreement {
     #[serde(serialize_with = "collect_str")]
     pub place: Place,
     pub answer: String,
-    /// People let it pass.
+    /// The label says pass.
     pub people: bool,
     /// The judge lets it pass; `None` if it said nothing that counts.
     pub judge: Option<bool>,
@@ -28,11 +28,10 @@ pub struct Disagreement {
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct JudgeResult {
-    /// Which, asked how.
     pub judge_use: JudgeUse,
     pub model: String,
     pub prompt_sha256: String,
-    /// Its word against people's.
+    /// Agreement with the labels.
     pub counts: Agreement,
     /// Share of what people let pass that it lets pass.
     pub sensitivity: RateEstimate,
@@ -45,7 +44,7 @@ pub struct JudgeResult {
     /// `None` for a judge with which the gate decides nothing.
     pub margins: Option<(f64, f64)>,
     pub disagreements: Vec<Disagreement>,
-    /// How many there are beside those.
+    /// Disagreements that are not listed.
     pub more: u64,
 }
 
@@ -55,7 +54,7 @@ pub struct JudgeCalibration {
     pub usage: JudgesRecord,
     pub simulated: bool,
     pub written: Option<PathBuf>,
-    /// Why it was not, all reasons.
+    /// Why the file was not written.
     pub unwritten: Vec<String>,
     /// 0 only if the file was written.
     pub exit_code: u8,

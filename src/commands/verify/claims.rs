@@ -10,7 +10,7 @@ use std::time::Duration;
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcOffset};
 
-/// Clocks of two machines differ by less.
+/// Tolerated difference between the clocks of two machines.
 const SKEW: time::Duration = time::Duration::minutes(1);
 
 /// Does it say of itself that it may be acted on?
@@ -98,7 +98,6 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
     misses
 }
 
-/// Is it of today?
 pub(super) fn check_age(finished_at: &str, most: Duration, now: OffsetDateTime) -> Option<Problem> {
     let Ok(finished) = OffsetDateTime::parse(finished_at, &Rfc3339) else {
         let shown: String = finished_at.chars().take(100).collect();
@@ -133,7 +132,6 @@ fn describe_age(age: time::Duration) -> String {
     }
 }
 
-/// Are its rules those of the project?
 pub(super) fn check_policy(recorded: &Verdict, settings: &VerificationSettings) -> Vec<Problem> {
     let mut misses = Vec::new();
     if gate::policy_digest(&recorded.policy) != recorded.policy_sha256 {

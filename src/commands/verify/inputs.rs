@@ -13,7 +13,6 @@ use crate::plan::Schedule;
 use crate::report::ResultsReader;
 use serde_json::json;
 
-/// Is it about this prompt?
 pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version) -> Vec<Problem> {
     let mut misses = Vec::new();
     if recorded.sha256 != version.info.sha256 {
@@ -37,7 +36,6 @@ pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version
     misses
 }
 
-/// Was it compared with what serves now?
 pub(super) fn check_baseline(
     recorded: &Verdict,
     settings: &VerificationSettings,
@@ -65,7 +63,6 @@ pub(super) fn check_baseline(
     }
 }
 
-/// Is it about these cases, checks and requests?
 pub(super) fn check_dataset(recorded: &Verdict, survey: &Survey, now: &InputDigests) -> Vec<Problem> {
     let InputDigests { identical, requests_sha256, judges_sha256, commands_sha256 } = &recorded.tested;
     let mut misses = Vec::new();
