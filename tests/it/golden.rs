@@ -8,19 +8,17 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+fn lint_of<'a>(root: &'a Path, golden: &'a [PathBuf]) -> LintRequest<'a> {
+    LintRequest { root, golden, prompts: &[], against: None, commands: &[] }
+}
+
 /// The codes of the findings of each line of a JSONL file with these cases, those of code `near-duplicate` left out.
 fn codes(cases: &[Value]) -> BTreeMap<usize, Vec<String>> {
     let project = Project::empty();
     project.write_cases(cases);
-    let linted = commands::lint(&LintRequest {
-        root: project.path(),
-        golden: &[project.file("golden")],
-        prompts: &[],
-        against: None,
-        commands: &[],
-    });
+    let linted = commands::lint(&lint_of(project.path(), &[project.file("golden")])).unwrap();
     let mut codes: BTreeMap<usize, Vec<String>> = BTreeMap::new();
-    for finding in linted.unwrap().findings {
+    for finding in linted.findings {
         if finding.code != "near-duplicate" {
             let line = finding.place.as_ref().map_or(0, |place| place.line as usize);
             codes.entry(line).or_default().push(finding.code.to_owned());
@@ -418,14 +416,7 @@ fn root() -> PathBuf {
 
 #[test]
 fn the_demo_has_no_finding() {
-    let linted = commands::lint(&LintRequest {
-        root: &root(),
-        golden: &[root().join("golden")],
-        prompts: &[],
-        against: None,
-        commands: &[],
-    })
-    .unwrap();
+    let linted = commands::lint(&lint_of(&root(), &[root().join("golden")])).unwrap();
     let findings: Vec<String> = linted.findings.iter().map(ToString::to_string).collect();
     assert!(findings.is_empty(), "{}", findings.join("\n"));
     assert!(linted.cases > 200);

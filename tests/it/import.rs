@@ -36,19 +36,18 @@ fn partial(project: &Project, source: &str, more: &str) -> String {
 }
 
 #[test]
-fn a_promptfoo_configuration() {
-    let project = project("promptfoo");
-    insta::assert_snapshot!("import_promptfoo", partial(&project, "promptfooconfig.yaml", ""));
-}
-
-#[test]
-fn promptfoo_tests_in_a_table() {
-    insta::assert_snapshot!("import_promptfoo_csv", partial(&project("promptfoo"), "more.csv", ""));
-}
-
-#[test]
-fn an_evalset() {
-    insta::assert_snapshot!("import_adk", partial(&project("adk"), "shop.evalset.json", ""));
+fn files_of_other_tools_are_imported() {
+    let map = "--map Ref=id Question=question Answer=expect:contains Labels=tags";
+    for (snapshot, fixture, file, more) in [
+        ("import_promptfoo", "promptfoo", "promptfooconfig.yaml", ""),
+        ("import_promptfoo_csv", "promptfoo", "more.csv", ""),
+        ("import_adk", "adk", "shop.evalset.json", ""),
+        ("import_openai", "evals.jsonl", "evals.jsonl", "--check starts_with --var question"),
+        ("import_inspect", "samples.json", "samples.json", "--check contains --ignore-case"),
+        ("import_csv", "table.csv", "table.csv", map),
+    ] {
+        insta::assert_snapshot!(snapshot, partial(&project(fixture), file, more));
+    }
 }
 
 #[test]
@@ -61,28 +60,6 @@ fn evalsets_of_older_generations() {
         "import_adk_old",
         format!("{}--- golden/imported.yaml\n{written}\n{turns}", sessions.transcript())
     );
-}
-
-#[test]
-fn rows_of_openai_evals() {
-    insta::assert_snapshot!(
-        "import_openai",
-        partial(&project("evals.jsonl"), "evals.jsonl", "--check starts_with --var question")
-    );
-}
-
-#[test]
-fn samples_of_inspect() {
-    insta::assert_snapshot!(
-        "import_inspect",
-        partial(&project("samples.json"), "samples.json", "--check contains --ignore-case")
-    );
-}
-
-#[test]
-fn a_table_with_a_map_of_its_columns() {
-    let map = "--map Ref=id Question=question Answer=expect:contains Labels=tags";
-    insta::assert_snapshot!("import_csv", partial(&project("table.csv"), "table.csv", map));
 }
 
 /// What an answer is worth to the tool that a case comes from, to promptgate, and why where these differ.

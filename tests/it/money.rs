@@ -104,28 +104,27 @@ fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
     assert_eq!(summary.matches("(6 from the store)").count(), 2, "{summary}");
 }
 
+/// Makes the 15 answers of an arm older.
+fn age(project: &Project, days: f64, arm: &str) {
+    let older =
+        "UPDATE answers SET created_at = created_at - ?1 WHERE id IN (SELECT answer FROM results WHERE arm = ?2)";
+    let changed = project.store().execute(older, rusqlite::params![(days * 86_400.0) as i64, arm]);
+    assert_eq!(changed.unwrap(), 15);
+}
+
 #[test]
 fn answers_of_a_pair_that_lie_more_than_a_day_apart_are_asked_again() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(5);
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 30);
-    let age = |days: f64, arm: &str| {
-        let changed = project.store()
-            .execute(
-                "UPDATE answers SET created_at = created_at - ?1 WHERE id IN (SELECT answer FROM results WHERE arm = ?2)",
-                rusqlite::params![(days * 86_400.0) as i64, arm],
-            )
-            .unwrap();
-        assert_eq!(changed, 15);
-    };
     // A pair that aged together stays.
-    age(10.0, "baseline");
-    age(9.5, "candidate");
+    age(&project, 10.0, "baseline");
+    age(&project, 9.5, "candidate");
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 30);
     // Now the baseline is too old for the candidate, and the candidate too old to stand beside a new baseline.
-    age(1.0, "baseline");
+    age(&project, 1.0, "baseline");
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 60);
     assert_eq!(project.verdict()["cached"], serde_json::json!({"baseline": 0, "candidate": 0}));
@@ -136,12 +135,7 @@ fn a_fresh_candidate_is_kept_beside_a_baseline_that_is_asked_again() {
     let fake = Fake::answering("nine");
     let project = Project::with_cases(5);
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
-    project.store()
-        .execute(
-            "UPDATE answers SET created_at = created_at - 100000 WHERE id IN (SELECT answer FROM results WHERE arm = 'baseline')",
-            [],
-        )
-        .unwrap();
+    age(&project, 1.2, "baseline");
     project.eval_at(&fake.url, "--no-gate").assert_exit(0);
     assert_eq!(fake.count(), 45);
     assert_eq!(project.verdict()["cached"], serde_json::json!({"baseline": 0, "candidate": 15}));

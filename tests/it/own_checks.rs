@@ -191,37 +191,27 @@ fn another_command_is_another_dataset() {
 #[test]
 fn what_can_not_be_run_is_told_before_anything_is_sent() {
     let project = with_script(1);
-    project.write("promptgate.toml", "[commands.says-yes]\nargv = [\"./none\"]\n");
-    insta::assert_snapshot!(judged(&project, &[("c000", "yes")], &[]).transcript(), @"
-    exit: 2
-    --- stdout
-    --- stderr
+    let refused = |settings: &str| {
+        project.write("promptgate.toml", settings);
+        let ran = judged(&project, &[("c000", "yes")], &[]).assert_exit(2);
+        assert_eq!(ran.stdout, "");
+        ran.stderr
+    };
+    insta::assert_snapshot!(refused("[commands.says-yes]\nargv = [\"./none\"]\n"), @"
     error: golden/cases.jsonl:1:49: command: the command `says-yes` can't be started: `./none` is not there
       expected: a program that is there and may be run; declared at promptgate.toml:1:11
     ");
-    project.write("promptgate.toml", "[commands.say-yes]\nargv = [\"sh\", \"check.sh\"]\n");
-    insta::assert_snapshot!(judged(&project, &[("c000", "yes")], &[]).transcript(), @"
-    exit: 2
-    --- stdout
-    --- stderr
+    insta::assert_snapshot!(refused("[commands.say-yes]\nargv = [\"sh\", \"check.sh\"]\n"), @"
     error: golden/cases.jsonl:1:49: command: no command `says-yes` is declared
       expected: one of say-yes
       help: did you mean `say-yes`?
     ");
-    project.write("promptgate.toml", "");
-    insta::assert_snapshot!(judged(&project, &[("c000", "yes")], &[]).transcript(), @r#"
-    exit: 2
-    --- stdout
-    --- stderr
+    insta::assert_snapshot!(refused(""), @r#"
     error: golden/cases.jsonl:1:49: command: no command `says-yes` is declared
       expected: a command that promptgate.toml declares; it declares none
       help: declare it in promptgate.toml: [commands.NAME] with argv = ["program", "argument"]
     "#);
-    project.write("promptgate.toml", "[commands.says-yes]\nargv = \"sh check.sh\"\n");
-    insta::assert_snapshot!(judged(&project, &[("c000", "yes")], &[]).transcript(), @r#"
-    exit: 2
-    --- stdout
-    --- stderr
+    insta::assert_snapshot!(refused("[commands.says-yes]\nargv = \"sh check.sh\"\n"), @r#"
     error: promptgate.toml:2:8: `argv` has the wrong type
       expected: a list of texts, the program and its arguments: ["python3", "checks/polite.py"]
     "#);

@@ -19,8 +19,12 @@ use std::path::Path;
 
 const KEY: &str = "AIzaSyD-this_is/a+secret";
 
-fn write_all(dir: &Path, rows: &[CaseRow], redactor: Redactor) -> Vec<ReportError> {
-    write(dir, &run(), rows, &verdict(), redactor)
+/// The reports of the hostile run.
+fn written() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let errors = write(dir.path(), &run(), &rows(), &verdict(), Redactor::default());
+    assert!(errors.is_empty(), "{errors:?}");
+    dir
 }
 
 fn write(dir: &Path, run: &RunInfo, rows: &[CaseRow], verdict: &Verdict, redactor: Redactor) -> Vec<ReportError> {
@@ -55,9 +59,7 @@ fn print(style: Style, redactor: Redactor, rows: &[CaseRow], verdict: &Verdict) 
 
 #[test]
 fn every_report_of_a_hostile_run() {
-    let dir = tempfile::tempdir().unwrap();
-    let errors = write_all(dir.path(), &rows(), Redactor::default());
-    assert!(errors.is_empty(), "{errors:?}");
+    let dir = written();
     for format in FORMATS {
         assert_snapshot!(format.file, shorten(&read(dir.path(), format.file)));
     }
@@ -66,9 +68,7 @@ fn every_report_of_a_hostile_run() {
 
 #[test]
 fn the_same_run_gives_the_same_bytes() {
-    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    write_all(one.path(), &rows(), Redactor::default());
-    write_all(two.path(), &rows(), Redactor::default());
+    let (one, two) = (written(), written());
     for format in FORMATS {
         assert_eq!(read(one.path(), format.file), read(two.path(), format.file));
     }
@@ -136,8 +136,7 @@ fn parse_junit(xml: &str) -> JunitCounts {
 
 #[test]
 fn all_reports_tell_the_same_numbers() {
-    let dir = tempfile::tempdir().unwrap();
-    write_all(dir.path(), &rows(), Redactor::default());
+    let dir = written();
     let counts = verdict().counts;
 
     let json: Value = serde_json::from_str(&read(dir.path(), "verdict.json")).unwrap();
@@ -179,7 +178,7 @@ fn all_reports_tell_the_same_numbers() {
 fn rows_stand_in_plan_order_and_keep_hostile_text() {
     let dir = tempfile::tempdir().unwrap();
     let rows = rows();
-    write_all(dir.path(), &rows, Redactor::default());
+    write(dir.path(), &run(), &rows, &verdict(), Redactor::default());
     let text = read(dir.path(), "results.jsonl");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut expected = Vec::new();
@@ -198,8 +197,7 @@ fn rows_stand_in_plan_order_and_keep_hostile_text() {
 
 #[test]
 fn no_report_carries_what_acts_on_its_reader() {
-    let dir = tempfile::tempdir().unwrap();
-    write_all(dir.path(), &rows(), Redactor::default());
+    let dir = written();
     let texts = FORMATS.iter().map(|format| (format.file, read(dir.path(), format.file)));
     for (name, text) in texts.chain([("console", console(Style::default()))]) {
         // A test's name is the case's id to the letter, for those who match by it.

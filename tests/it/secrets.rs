@@ -445,22 +445,10 @@ fn the_traces_find_a_key_in_every_form() {
 }
 
 #[test]
-fn no_error_of_a_request_shows_the_key() {
+fn no_reply_shows_the_key() {
     keeps_its_key("errors", &errors_of_a_request, "");
-}
-
-#[test]
-fn no_unreadable_reply_shows_the_key() {
     keeps_its_key("bad replies", &bad_replies, "");
-}
-
-#[test]
-fn no_answer_shows_the_key() {
     keeps_its_key("answers", &answers, "");
-}
-
-#[test]
-fn no_streamed_answer_shows_the_key() {
     keeps_its_key("streams", &streams, "--stream");
 }
 

@@ -8,17 +8,8 @@ use serde_json::Value;
 /// whose number the set number divides.
 fn project(cases: usize, critical: usize) -> (Project, Questions) {
     let project = Project::with_questions(cases, &[("v1", "Old."), ("v2", "New.")]);
-    let rows = (0..cases).map(|i| {
-        format!(
-            "c-{i},What is {i}?,nine,contains,t{},{}
-",
-            i % 2,
-            i < critical
-        )
-    });
-    let head = "id,question,expected,matcher,tags,critical
-"
-    .to_owned();
+    let rows = (0..cases).map(|i| format!("c-{i},What is {i}?,nine,contains,t{},{}\n", i % 2, i < critical));
+    let head = "id,question,expected,matcher,tags,critical\n".to_owned();
     project.write("golden/cases.csv", head + &rows.collect::<String>());
     let service = Questions::start(|number, wrong| wrong > 0 && number.is_multiple_of(wrong));
     (project, service)

@@ -198,14 +198,10 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             let letters = |arm: &str| -> Vec<char> {
                 let scores = input[arm].as_array().unwrap().iter();
                 scores
-                    .map(|score| {
-                        if score.is_null() {
-                            'T'
-                        } else if score == 1 {
-                            'P'
-                        } else {
-                            'F'
-                        }
+                    .map(|score| match score {
+                        Value::Null => 'T',
+                        score if *score == 1 => 'P',
+                        _ => 'F',
                     })
                     .collect()
             };
