@@ -1,7 +1,7 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::evidence::{Evidence, mean_rate, share};
 use super::looks::Levels;
+use super::statistics::{Statistics, mean_rate, share};
 use super::{phrases, reason, sample_size};
 use crate::domain::{Comparison, Policy, Reason, ReasonCode, SampleSize};
 use crate::stats::proportions;
@@ -14,15 +14,15 @@ pub(super) fn paired(
     policy: &Policy,
     levels: &Levels,
     comparison: &Comparison,
-    evidence: &Evidence,
+    statistics: &Statistics,
 ) -> (Reason, Option<SampleSize>) {
     let rule = Rule { margin: policy.margin, tolerance: policy.tolerance, alpha: policy.alpha };
     let blocks = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.block));
     let promotes = |arm: &Differences| rule.promotes_at(arm, arm.critical(levels.promote));
-    let numbers = evidence.numbers(comparison);
+    let numbers = statistics.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
 
-    if blocks(&evidence.missing_for) {
+    if blocks(&statistics.missing_for) {
         let despite = match missing {
             0 => String::new(),
             n => format!("; holds even with {} counted for the candidate", phrases::count(n, "missing answer")),
@@ -43,11 +43,11 @@ pub(super) fn paired(
     }
     // A difference within the margin may at the same time be a proven loss beyond the tolerance. If only missing answers
     // keep that proof from holding, they must not turn a block into a promotion.
-    if promotes(&evidence.missing_against) && !blocks(&evidence.missing_against) {
+    if promotes(&statistics.missing_against) && !blocks(&statistics.missing_against) {
         let message = format!("not worse by {} or more: {numbers}", phrases::points(policy.margin));
         return (reason(ReasonCode::NotWorse, message), None);
     }
-    if missing > 0 && (promotes(&evidence.observed) || blocks(&evidence.observed)) {
+    if missing > 0 && (promotes(&statistics.observed) || blocks(&statistics.observed)) {
         return (hangs_on_missing(comparison, missing, &numbers), None);
     }
     let needed = sample_size::to_compare(policy, levels.next, comparison);
@@ -76,7 +76,7 @@ pub(super) fn absolute(
     policy: &Policy,
     levels: &Levels,
     comparison: &Comparison,
-    evidence: &Evidence,
+    statistics: &Statistics,
 ) -> (Reason, Option<SampleSize>) {
     let Some(required) = policy.min_pass_rate else {
         let message = "nothing to compare with: set --baseline, or a required pass rate with --min-pass-rate";
@@ -86,7 +86,7 @@ pub(super) fn absolute(
     let (missing_for, _) = mean_rate(&comparison.passes_missing_for, comparison.repeats);
     let low = proportions::conservative(missing_against, n, levels.promote).0;
     let high = proportions::conservative(missing_for, n, levels.block).1;
-    let seen = evidence.candidate_rate.map_or_else(String::new, |rate| phrases::rate(rate.pass));
+    let seen = statistics.candidate_rate.map_or_else(String::new, |rate| phrases::rate(rate.pass));
     let interval = format!(
         "{} CI {} to {}; {}",
         phrases::percent(1.0 - (levels.promote + levels.block)),
@@ -111,7 +111,7 @@ pub(super) fn absolute(
     } else if missing > 0 && decided_without_missing {
         (hangs_on_missing(comparison, missing, &numbers), None)
     } else {
-        let rate = evidence.candidate_rate.map_or(missing_against, |rate| rate.pass);
+        let rate = statistics.candidate_rate.map_or(missing_against, |rate| rate.pass);
         let needed = sample_size::to_exceed(required, rate, n, levels.next);
         let message = format!(
             "not enough data to tell whether the pass rate reaches the required {required_text}: {numbers}{}",

@@ -9,7 +9,7 @@
 //! The bound is the square-and-add ("MOVER") one of R. G. Newcombe, "Interval estimation for the difference between
 //! independent proportions", Statistics in Medicine 17 (1998), 873-890, method 10: J is the difference Se - (1 - Sp).
 
-use super::evidence::{mean_rate, share};
+use super::statistics::{mean_rate, share};
 use super::{phrases, reason};
 use crate::domain::{
     Agreement, Calibration, Comparison, CorrectedRate, CorrectedRates, DecidingJudge, DecidingJudges, JudgeEvidence,

@@ -23,7 +23,6 @@
 
 pub mod aa_test;
 mod effect;
-mod evidence;
 #[cfg(test)]
 mod fixtures;
 mod guardrails;
@@ -40,6 +39,7 @@ mod sentence;
 mod served_models;
 pub mod simulate;
 mod slices;
+mod statistics;
 mod validity;
 
 pub use crate::domain::Completion;
@@ -51,8 +51,8 @@ use crate::domain::{
     ArmRate, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgeEvidence, Look, LooksBefore, Policy,
     PolicyChange, Reason, ReasonCode, SampleSize, Slice, Warning, WarningCode, ZScores,
 };
-use evidence::Evidence;
 use looks::Levels;
+use statistics::Statistics;
 
 const IDS: usize = 20;
 
@@ -115,7 +115,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
     };
     let judge_effect = judge_error::assess(policy, comparison, facts.judges);
     let policy = &levels.apply(&judge_effect.policy);
-    let evidence = Evidence::of(policy, &levels, comparison);
+    let statistics = Statistics::of(policy, &levels, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run).into_iter().collect();
     reasons.extend(policy_diff::weaker(facts.weaker));
@@ -147,9 +147,9 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
                 reasons.push(weak);
             } else {
                 let (mut reason, advice) = if comparison.has_baseline {
-                    effect::paired(policy, &levels, comparison, &evidence)
+                    effect::paired(policy, &levels, comparison, &statistics)
                 } else {
-                    effect::absolute(policy, &levels, comparison, &evidence)
+                    effect::absolute(policy, &levels, comparison, &statistics)
                 };
                 judge_effect.explain(&mut reason);
                 if reason.code == ReasonCode::TooFew {
@@ -193,10 +193,10 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
     let decided = GateDecision {
         decision,
         reasons,
-        difference: evidence.difference,
-        z: evidence.z,
-        baseline_rate: evidence.baseline_rate,
-        candidate_rate: evidence.candidate_rate,
+        difference: statistics.difference,
+        z: statistics.z,
+        baseline_rate: statistics.baseline_rate,
+        candidate_rate: statistics.candidate_rate,
         needed,
         warnings: served
             .warnings

@@ -2,7 +2,7 @@
 //!
 //! The formulas are those of [`crate::stats::planning`], with the variation that the data show.
 
-use super::evidence::differences;
+use super::statistics::differences;
 use crate::domain::{Comparison, Estimand, Policy, SampleSize};
 use crate::stats::normal::critical;
 use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest, fewest_cases};

@@ -7,8 +7,8 @@
 //! show it, and the chance that all do wrongly is no larger than that of one (R. L. Berger, "Multiparameter hypothesis
 //! testing and acceptance sampling", Technometrics 24 (1982), 295-300).
 
-use super::evidence::differences;
 use super::looks::Levels;
+use super::statistics::differences;
 use super::{phrases, reason};
 use crate::domain::{Comparison, Estimand, Policy, Reason, ReasonCode, Slice, SliceGate};
 use crate::stats::multiplicity::believed;

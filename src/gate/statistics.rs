@@ -6,7 +6,7 @@ use crate::domain::{ArmRate, Comparison, Difference, Method, Policy, RateSums, U
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{normal, proportions};
 
-pub(super) struct Evidence {
+pub(super) struct Statistics {
     pub(super) missing_against: Differences,
     pub(super) missing_for: Differences,
     pub(super) observed: Differences,
@@ -37,8 +37,8 @@ pub(super) fn share(sums: RateSums, repeats: u32) -> Option<(f64, u64)> {
     (cases > 0).then(|| ((sums.passes as f64 / whole).clamp(0.0, 1.0), cases))
 }
 
-impl Evidence {
-    pub(super) fn of(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Evidence {
+impl Statistics {
+    pub(super) fn of(policy: &Policy, levels: &Levels, comparison: &Comparison) -> Statistics {
         let differences = |units: &Units| differences(comparison, units);
         let (missing_against, missing_for, observed) = (
             differences(&comparison.missing_against),
@@ -58,7 +58,7 @@ impl Evidence {
             confidence: 1.0 - (levels.promote + levels.block),
             method: Method::Score,
         });
-        Evidence {
+        Statistics {
             difference: difference.filter(|_| comparison.has_baseline),
             z: (comparison.has_baseline && missing_against.n() > 0.0).then(|| ZScores {
                 promote: missing_against.z(-policy.margin, CORRECTION),
