@@ -220,18 +220,18 @@ pub(super) fn choice<T: Copy>(value: &Value, choices: &[(&str, T)]) -> Read<T> {
     if let Some((_, choice)) = choices.iter().find(|(word, _)| *word == text) {
         return Ok(*choice);
     }
-    let problem = ArgProblem::new(format!("`{}` is not known here", bounded(text, 40))).expected(expected());
+    let problem = ArgProblem::new(format!("unknown value `{}`", bounded(text, 40))).expected(expected());
     wrong(problem.did_you_mean(text, words()))
 }
 
 pub(super) fn not_a(expected: &str, value: &Value) -> ArgProblem {
     let kind = match value {
-        Value::Null => "nothing stands here",
-        Value::Bool(_) => "true or false stands here",
-        Value::Number(_) => "a number stands here",
-        Value::String(_) => "a text stands here",
-        Value::Array(_) => "a list stands here",
-        Value::Object(_) => "a map stands here",
+        Value::Null => "found nothing",
+        Value::Bool(_) => "found true or false",
+        Value::Number(_) => "found a number",
+        Value::String(_) => "found a text",
+        Value::Array(_) => "found a list",
+        Value::Object(_) => "found a map",
     };
     ArgProblem::new(kind).expected(expected)
 }

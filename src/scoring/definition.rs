@@ -163,7 +163,7 @@ pub struct Compile<'a> {
 }
 
 impl<'a> Compile<'a> {
-    /// How many checks may stand inside each other. Bounds the stack against hostile golden data.
+    /// How deep checks may be nested. Bounds the stack against hostile golden data.
     pub const MAX_DEPTH: usize = 32;
 
     /// The outermost level, without files.
@@ -196,7 +196,7 @@ impl<'a> Compile<'a> {
     pub(super) fn deeper(&self) -> Result<Compile<'a>, Vec<ArgProblem>> {
         if self.depth >= Self::MAX_DEPTH {
             return Err(vec![
-                ArgProblem::new(format!("checks stand inside each other more than {} deep", Self::MAX_DEPTH))
+                ArgProblem::new(format!("checks are nested more than {} deep", Self::MAX_DEPTH))
                     .expected("fewer levels of `not`, `all` and `any`"),
             ]);
         }
@@ -238,7 +238,7 @@ impl<'a> Compile<'a> {
             );
         }
         if self.depth > 1 && def.top_level_only {
-            return misplaced("stands inside another check", "a check of its own in `expect`");
+            return misplaced("is inside another check", "a check of its own in `expect`");
         }
         match (def.compile)(&spec.args, self) {
             // What a combination says of an incomplete answer is for the checks inside it to say.

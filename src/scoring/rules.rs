@@ -398,7 +398,7 @@ mod tests {
         let nested = |depth: usize| (1..depth).fold(json!("a"), |inner, _| json!({"not": inner}));
         assert_eq!(problems(&[nested(Compile::MAX_DEPTH)]), "");
         let told = problems(&[nested(Compile::MAX_DEPTH + 1)]);
-        assert!(told.contains("checks stand inside each other more than 32 deep"), "{told}");
+        assert!(told.contains("checks are nested more than 32 deep"), "{told}");
         let told = problems(&[nested(127)]);
         assert_eq!(told.lines().count(), 2, "told once, and not followed further: {told}");
     }

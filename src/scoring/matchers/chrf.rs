@@ -114,7 +114,7 @@ mod tests {
             json!({"chrf": {"to": "\u{1c}", "min": 0.5}}),
             json!({"chrf": {"to_any": ["a", "b".repeat(100_000)], "min": 0.5}}),
         ]), @"
-        /chrf chrf: a number stands here
+        /chrf chrf: found a number
           expected: a map {to, min}
         /chrf/to chrf: the text has no characters, so every answer scores 0
         /chrf/to_any/1 chrf: the text has 100001 characters with the others before it

@@ -52,8 +52,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     match (fields.has("columns"), fields.has("header")) {
         (true, true) => fields.refuse(
-            ArgProblem::new("`columns` and `header` stand side by side")
-                .expected("one of them: a header has its columns"),
+            ArgProblem::new("`columns` and `header` are both given").expected("one of them: a header has its columns"),
         ),
         (false, false) => fields.refuse(
             ArgProblem::new("neither `columns` nor `header` is given, and every text is CSV of some shape")

@@ -145,8 +145,8 @@ mod tests {
         ];
         insta::assert_snapshot!(reasons(json!({"json": true}), &texts), @r#"
         is valid JSON
-        is not valid JSON: the key "a" stands twice in one object at line 2 column 3, in "{"a": 1,\n"a": 2}"
-        has no valid JSON in its block: the key "b" stands twice in one object at line 1 column 12, in "{"b": 1, "b": 2}\n"
+        is not valid JSON: duplicate key "a" in an object at line 2 column 3, in "{"a": 1,\n"a": 2}"
+        has no valid JSON in its block: duplicate key "b" in an object at line 1 column 12, in "{"b": 1, "b": 2}\n"
         is not valid JSON: key must be a string at line 1 column 2, in "{a}"
         has no valid JSON in its block: EOF while parsing a value at line 2 column 0, in "[1,\n"
         has 2 unmarked blocks, so it is not clear which one is meant

@@ -110,8 +110,7 @@ impl Selection {
         }
         if has_check && has_equals {
             fields.refuse(
-                ArgProblem::new("`check` and `equals` stand side by side")
-                    .expected("one of them, or `check: {all: [..]}`"),
+                ArgProblem::new("`check` and `equals` are both given").expected("one of them, or `check: {all: [..]}`"),
             );
         }
         if which.is_some() && !has_check && !has_equals {

@@ -63,7 +63,7 @@ fn scripts(value: &Value) -> Read<Vec<Script>> {
     list(value, "a list of scripts, like [\"Han\", \"Hiragana\"]", "script", |item| {
         let script = script(item)?;
         if known.contains(&script) {
-            return wrong(ArgProblem::new(format!("{} stands twice", script.full_name())));
+            return wrong(ArgProblem::new(format!("{} is listed twice", script.full_name())));
         }
         known.push(script);
         Ok(script)

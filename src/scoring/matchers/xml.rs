@@ -202,16 +202,14 @@ impl Xml {
         let (found, path) = (texts.len(), bounded(&path.written, 80));
         let wanted = self.count.unwrap_or(Bounds { min: 1, max: None });
         if !wanted.hold(found as u64) {
-            let reason = format!("{path} stands there {found} times, not {}", wanted.describe());
+            let reason = format!("{path} occurs {found} times, not {}", wanted.describe());
             return Ok(Score::binary(false, reason));
         }
         let Some(check) = self.check.as_ref().filter(|_| found > 0) else {
             return Ok(Score::binary(true, format!("is well-formed XML with {path} {found} times")));
         };
         if found > MAX_CHECKED {
-            return Err(MatchError::new(format!(
-                "{path} stands there {found} times, and at most {MAX_CHECKED} are checked"
-            )));
+            return Err(MatchError::new(format!("{path} occurs {found} times, and at most {MAX_CHECKED} are checked")));
         }
         let mut scores = ValueScores::default();
         for (i, text) in texts.into_iter().enumerate() {
@@ -299,7 +297,7 @@ mod tests {
         ]), @r#"
         a/b number 1: equals: is "x"
         a/b number 2: equals: is "y", not "x"
-        a/b stands there 0 times, not at least 1
+        a/b occurs 0 times, not at least 1
         is not well-formed XML: the root node was opened but never closed, in "<a>"
         is not well-formed XML: XML with DTD detected, in "<!DOCTYPE a><a/>"
         has 2 blocks marked xml, so it is not clear which one is meant

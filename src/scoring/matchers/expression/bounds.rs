@@ -47,7 +47,7 @@ impl Size {
     }
 }
 
-/// How deep the parts of an expression stand inside each other.
+/// How deep the parts of an expression are nested.
 pub(super) fn depth(expression: &IdedExpr) -> usize {
     parts(expression).into_iter().map(depth).max().unwrap_or(0) + 1
 }

@@ -20,7 +20,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock};
 use std::thread;
 
-/// The longest expression, in characters, and how deep its brackets and its parts may stand inside each other. A level
+/// The longest expression, in characters, and how deep its brackets and its parts may be nested. A level
 /// takes up to some 40 KiB of stack in a debug build while it is evaluated.
 const LONGEST: usize = 1_000;
 const DEEPEST_BRACKETS: usize = 24;
@@ -110,12 +110,12 @@ fn expression(value: &Value) -> Read<Arc<Program>> {
 }
 
 fn too_deep() -> ArgProblem {
-    ArgProblem::new("the parts of the expression stand too deep inside each other")
+    ArgProblem::new("the expression is nested too deeply")
         .expected(format!("at most {DEEPEST} levels"))
         .hint("make several checks of it")
 }
 
-/// How deep brackets stand inside each other, counted also within texts.
+/// How deep brackets are nested, counted also within texts.
 fn brackets(text: &str) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     for c in text.chars() {
