@@ -286,14 +286,14 @@ fn is_reset(error: &reqwest::Error) -> bool {
 
 /// What happened, from the outermost error to its root, without repeating what an outer one has said already.
 fn chain(error: &reqwest::Error) -> String {
-    let mut told = error.to_string();
+    let mut message = error.to_string();
     for cause in causes(error).skip(1) {
         let cause = cause.to_string();
-        if !told.contains(&cause) {
-            told = format!("{told}: {cause}");
+        if !message.contains(&cause) {
+            message = format!("{message}: {cause}");
         }
     }
-    told
+    message
 }
 
 fn causes<'a>(error: &'a reqwest::Error) -> impl Iterator<Item = &'a (dyn Error + 'static)> {

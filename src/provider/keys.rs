@@ -46,7 +46,7 @@ impl fmt::Debug for Renewal {
 /// The keys that a run has used: one, or two once the first was refused and its file held another one.
 #[derive(Debug)]
 pub(super) struct Keys {
-    used: Mutex<KeyHistory>,
+    history: Mutex<KeyHistory>,
     renewal: Option<Renewal>,
 }
 
@@ -73,57 +73,57 @@ pub(super) enum Rejection {
 impl Redact for Keys {
     fn redact<'a>(&self, bytes: &'a [u8]) -> Cow<'a, [u8]> {
         // Not under the lock: a large reply takes its time, and others wait for their key.
-        let keys = self.used().keys.clone();
+        let keys = self.history().keys.clone();
         redact_all(keys.iter().map(|key| key as &dyn Redact), bytes)
     }
 }
 
 impl Keys {
     pub(super) fn new(key: ApiKey, renewal: Option<Renewal>) -> Keys {
-        Keys { used: Mutex::new(KeyHistory { keys: vec![key], given_up: None }), renewal }
+        Keys { history: Mutex::new(KeyHistory { keys: vec![key], given_up: None }), renewal }
     }
 
     /// The header of the key that counts now, and which one it is.
     pub(super) fn current(&self) -> (Option<HeaderValue>, Generation) {
-        let used = self.used();
-        (used.keys.last().map(ApiKey::header), Generation(used.keys.len()))
+        let history = self.history();
+        (history.keys.last().map(ApiKey::header), Generation(history.keys.len()))
     }
 
     /// A key was refused. The first to say so reads the file again, for all: whoever used the same key gets the same
     /// reply, and the service is not asked with it any more.
     pub(super) fn refused(&self, generation: Generation) -> Rejection {
         // The lock is held while a small file is read: all others would only find out the same.
-        let mut used = self.used();
-        if generation.0 < used.keys.len() {
+        let mut history = self.history();
+        if generation.0 < history.keys.len() {
             return Rejection::Changed;
         }
-        if used.keys.len() > 1 {
+        if history.keys.len() > 1 {
             return Rejection::Final(format!("the new key of {} is refused too; {ADVICE}", self.place()));
         }
-        if let Some(reason) = &used.given_up {
+        if let Some(reason) = &history.given_up {
             return Rejection::Final(reason.clone());
         }
-        match self.another(&used) {
+        match self.another(&history) {
             Ok(key) => {
-                used.keys.push(key);
+                history.keys.push(key);
                 Rejection::Changed
             }
             Err(reason) => {
-                used.given_up = Some(reason.clone());
+                history.given_up = Some(reason.clone());
                 Rejection::Final(reason)
             }
         }
     }
 
     /// Reads the file again; the key is heard of before anyone can send it.
-    fn another(&self, used: &KeyHistory) -> Result<ApiKey, String> {
+    fn another(&self, history: &KeyHistory) -> Result<ApiKey, String> {
         let Some(Renewal { file, hear }) = &self.renewal else {
             return Err(ADVICE.to_owned());
         };
         let unusable = |what: String| format!("GEMINI_API_KEY_FILE was read again, but {what}; {ADVICE}");
         let text = read_key_file(file).map_err(unusable)?;
         let key = ApiKey::new(&text).map_err(|Problem { message, .. }| unusable(message))?;
-        if used.keys.iter().any(|known| known.reveal() == key.reveal()) {
+        if history.keys.iter().any(|known| known.reveal() == key.reveal()) {
             return Err(unusable("it holds the same key".to_owned()));
         }
         hear(&key);
@@ -136,8 +136,8 @@ impl Keys {
     }
 
     /// Nothing panics while it holds the lock but a caller's `hear`, after which nothing has changed.
-    fn used(&self) -> MutexGuard<'_, KeyHistory> {
-        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    fn history(&self) -> MutexGuard<'_, KeyHistory> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -123,7 +123,7 @@ impl Pass<'_> {
     }
 
     /// The service asked to wait. Returns how long everyone waits, where no one had to before.
-    pub(super) fn told_to_wait(&self, delay: Duration, reach: Reach) -> Option<Duration> {
+    pub(super) fn hold(&self, delay: Duration, reach: Reach) -> Option<Duration> {
         let counted = match reach {
             Reach::Request => return None,
             Reach::Everyone => None,
@@ -264,7 +264,7 @@ mod tests {
     fn refuse(limiter: &Limiter, seconds: u64, reach: Reach) -> Option<Duration> {
         limiter.state().in_flight += 1;
         let pass = Pass { limiter, tokens: 0, at: Instant::now() };
-        pass.told_to_wait(Duration::from_secs(seconds), reach)
+        pass.hold(Duration::from_secs(seconds), reach)
     }
 
     /// Milliseconds since `start` at which `n` concurrent passes came through, sorted.
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(refuse(&limiter, 30, Reach::Request), None);
         assert_eq!(passes(&limiter, 2, start).await, [0, 0]);
         assert_eq!(refuse(&limiter, 30, Reach::Requests), Some(Duration::from_secs(30)));
-        assert_eq!(refuse(&limiter, 30, Reach::Tokens), None, "told already");
+        assert_eq!(refuse(&limiter, 30, Reach::Tokens), None, "held already");
         assert_eq!(passes(&limiter, 2, start).await, [30_000, 30_000]);
     }
 
@@ -397,24 +397,25 @@ mod tests {
     async fn follow(schedule: Vec<Scheduled>, concurrency: usize) {
         let limiter = Arc::new(Limiter::new(Rate::default(), concurrency));
         let in_flight = Arc::new(AtomicUsize::new(0));
-        let told = Arc::new(Mutex::new(Instant::now()));
+        let not_before = Arc::new(Mutex::new(Instant::now()));
         let mut tasks = tokio::task::JoinSet::new();
         for (asks, takes, delay) in schedule {
-            let (limiter, in_flight, told) = (Arc::clone(&limiter), Arc::clone(&in_flight), Arc::clone(&told));
+            let (limiter, in_flight, not_before) =
+                (Arc::clone(&limiter), Arc::clone(&in_flight), Arc::clone(&not_before));
             tasks.spawn(async move {
                 tokio::time::sleep(Duration::from_millis(asks)).await;
                 let pass = limiter.pass(1).await;
-                assert!(Instant::now() >= *told.lock().unwrap(), "a delay was erased");
+                assert!(Instant::now() >= *not_before.lock().unwrap(), "a delay was erased");
                 assert!(in_flight.fetch_add(1, Ordering::SeqCst) < concurrency, "one too many");
                 tokio::time::sleep(Duration::from_millis(takes)).await;
                 in_flight.fetch_sub(1, Ordering::SeqCst);
                 match delay {
                     Some(delay) => {
                         let delay = Duration::from_millis(delay);
-                        let mut told = told.lock().unwrap();
-                        *told = (*told).max(Instant::now() + delay);
+                        let mut not_before = not_before.lock().unwrap();
+                        *not_before = (*not_before).max(Instant::now() + delay);
                         let reach = if delay.as_millis().is_multiple_of(2) { Reach::Requests } else { Reach::Everyone };
-                        pass.told_to_wait(delay, reach);
+                        pass.hold(delay, reach);
                     }
                     None => pass.answered(1),
                 }

@@ -31,16 +31,16 @@ impl RetryPolicy {
     /// How long to wait after the failure of attempt `attempt` (from 1) of the job with this key.
     ///
     /// Full jitter: uniform in 0..=`base` × `factor`^(`attempt` − 1), capped at `max`; drawn from the key and the
-    /// attempt, so that a run repeats exactly. A delay `told` by the service comes first and a jitter up to `base` on top of
+    /// attempt, so that a run repeats exactly. A delay `requested` by the service comes first and a jitter up to `base` on top of
     /// it: all jobs are told the same, and must not come back in the same instant. It does not grow with the attempts, for
     /// the service has said when it may work.
-    pub fn delay(&self, key: &[u8; 32], attempt: u32, told: Option<Duration>) -> Duration {
-        let grown = if told.is_some() { 0 } else { attempt.saturating_sub(1) };
+    pub fn delay(&self, key: &[u8; 32], attempt: u32, requested: Option<Duration>) -> Duration {
+        let grown = if requested.is_some() { 0 } else { attempt.saturating_sub(1) };
         let exponent = i32::try_from(grown).unwrap_or(i32::MAX);
         // Infinity (a large attempt) is fine: `min` brings it back to the cap.
         let ceiling = (self.base.as_secs_f64() * self.factor.max(1.0).powi(exponent)).min(self.max.as_secs_f64());
         let jitter = Duration::from_secs_f64(ceiling * fastrand::Rng::with_seed(seed(key, attempt)).f64());
-        told.unwrap_or_default().saturating_add(jitter)
+        requested.unwrap_or_default().saturating_add(jitter)
     }
 }
 

@@ -18,7 +18,7 @@ enum Step {
     /// Fails after so many milliseconds.
     FailLate(u64, Retry),
     /// Is told after 5 ms to wait so many seconds, and whom that concerns.
-    Told(u64, Reach),
+    Wait(u64, Reach),
     /// Fails as transport does; for the outage breaker.
     Down,
     Panic,
@@ -76,7 +76,7 @@ impl Provider for Scripted {
                 sleep(Duration::from_millis(millis)).await;
                 failed(FailureKind::Request, retry)
             }
-            Step::Told(seconds, reach) => {
+            Step::Wait(seconds, reach) => {
                 sleep(Duration::from_millis(5)).await;
                 let after = Retry::After(Duration::from_secs(seconds));
                 failed(FailureKind::RateLimit, after).map_err(|error: ProviderError| error.reaching(reach))
@@ -374,8 +374,8 @@ async fn a_delay_holds_those_whom_it_concerns() {
         (Reach::Tokens, [0, 0, 9000, 9000], 1),
     ] {
         let limits = without_backoff(at_once(2));
-        let told = vec![Step::Told(9, reach), Step::Answer(10)];
-        let ran = ran(3, Scripted::new(vec![Step::Answer(10)], [("c0", told)]), limits).await;
+        let wait = vec![Step::Wait(9, reach), Step::Answer(10)];
+        let ran = ran(3, Scripted::new(vec![Step::Answer(10)], [("c0", wait)]), limits).await;
         let mut asked: Vec<u128> = ran.target.asked().into_iter().map(|(_, at)| at).collect();
         asked.sort_unstable();
         assert!(asked.iter().zip(at).all(|(asked, at)| (at..at + 20).contains(asked)), "{reach:?}: {asked:?}");
@@ -387,9 +387,9 @@ async fn a_delay_holds_those_whom_it_concerns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lowered_pace_is_told_and_recovers() {
-    let told = || vec![Step::Told(2, Reach::Requests), Step::Answer(10)];
+    let wait = || vec![Step::Wait(2, Reach::Requests), Step::Answer(10)];
     let target =
-        Scripted::new(vec![Step::Answer(10)], [("c0", told()), ("c1", told()), ("c2", told()), ("c3", told())]);
+        Scripted::new(vec![Step::Answer(10)], [("c0", wait()), ("c1", wait()), ("c2", wait()), ("c3", wait())]);
     let ran = ran(200, target, at_once(8)).await;
     assert_eq!(ran.arrivals().len(), 200);
     let events = ran.events.0.lock().unwrap();

@@ -172,15 +172,15 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             let next = self.next_step(error, &pass);
             drop(pass);
             self.report_pace(&limiter);
-            let (error, told) = match next {
-                Next::Again(error, told) => (error, told),
+            let (error, requested) = match next {
+                Next::Again(error, requested) => (error, requested),
                 Next::AtOnce(failure) => {
                     failed = Some(failure);
                     continue;
                 }
                 Next::GiveUp(failure) => return JobEnd::Arrived(Err(failure)),
             };
-            let delay = self.limits.retry.delay(&job.key, effort.attempts, told);
+            let delay = self.limits.retry.delay(&job.key, effort.attempts, requested);
             waited = waited.saturating_add(delay);
             if effort.attempts > self.limits.retries || waited > self.limits.retry.max_total {
                 return JobEnd::Arrived(Err(exhausted(error, effort.attempts)));
@@ -223,7 +223,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             Retry::Never => Next::GiveUp(error.into_failure()),
             Retry::Backoff => Next::Again(error, None),
             Retry::After(delay) => {
-                if let Some(wait) = pass.told_to_wait(delay, error.reach()) {
+                if let Some(wait) = pass.hold(delay, error.reach()) {
                     self.progress.on(&Event::Held { wait });
                 }
                 Next::Again(error, Some(delay))

@@ -47,41 +47,41 @@ pub(super) fn answer(body: &Value, system: Option<&Document>, degrade: Option<De
         Some(Degrade::DropFormat) => instructions = Instructions::default(),
         Some(Degrade::SecondBest) | None => {}
     }
-    let asked = Question { question: turns.question, query, ranked, instructions };
+    let question = Question { question: turns.question, query, ranked, instructions };
     let dropped = degrade == Some(Degrade::DropFormat);
-    if !dropped && let Some(text) = json_answer::by_config(body, &asked) {
+    if !dropped && let Some(text) = json_answer::by_config(body, &question) {
         return Reply::Text(text);
     }
-    Reply::Text(compose(&asked))
+    Reply::Text(compose(&question))
 }
 
-fn compose(asked: &Question<'_>) -> String {
-    let instructions = &asked.instructions;
+fn compose(question: &Question<'_>) -> String {
+    let instructions = &question.instructions;
     if let Some(Form::Json(keys)) = &instructions.form {
-        return json_answer::by_keys(keys, asked);
+        return json_answer::by_keys(keys, question);
     }
-    if let Some(refusal) = asked.refusal()
+    if let Some(refusal) = question.refusal()
         && !matches!(instructions.form, Some(Form::Exactly(_)))
     {
         return with_case(refusal.to_owned(), instructions);
     }
     let text = match &instructions.form {
         Some(Form::Exactly(text)) => text.clone(),
-        Some(Form::YesNo) => yes_or_no(asked).to_owned(),
-        Some(Form::Number) => number(asked),
-        Some(Form::OneWord) => one_word(asked),
-        Some(Form::OneOf(options)) => json_answer::option(options, asked).to_owned(),
-        Some(Form::Json(_)) | None => framed(asked),
+        Some(Form::YesNo) => yes_or_no(question).to_owned(),
+        Some(Form::Number) => number(question),
+        Some(Form::OneWord) => one_word(question),
+        Some(Form::OneOf(options)) => json_answer::option(options, question).to_owned(),
+        Some(Form::Json(_)) | None => framed(question),
     };
     with_case(text, instructions)
 }
 
-fn framed(asked: &Question<'_>) -> String {
-    let instructions = &asked.instructions;
-    let best = asked.ranked.first();
-    let mut text = asked.sentences();
-    if instructions.lead && best.is_some() && asks_yes_or_no(&asked.question) {
-        text = format!("{}. {text}", yes_or_no(asked));
+fn framed(question: &Question<'_>) -> String {
+    let instructions = &question.instructions;
+    let best = question.ranked.first();
+    let mut text = question.sentences();
+    if instructions.lead && best.is_some() && asks_yes_or_no(&question.question) {
+        text = format!("{}. {text}", yes_or_no(question));
     }
     if let Some(most) = instructions.max_words {
         text = first_words(text, most);
@@ -111,8 +111,8 @@ fn with_case(text: String, instructions: &Instructions) -> String {
     }
 }
 
-fn yes_or_no(asked: &Question<'_>) -> &'static str {
-    if asked.is_yes() { "Yes" } else { "No" }
+fn yes_or_no(question: &Question<'_>) -> &'static str {
+    if question.is_yes() { "Yes" } else { "No" }
 }
 
 /// The first so many words, with what stands between them.
@@ -125,27 +125,27 @@ fn first_words(text: String, most: usize) -> String {
 }
 
 /// The number that the question asks for, else the best sentence: a model without a number talks.
-fn number(asked: &Question<'_>) -> String {
-    let best = asked.ranked.first();
-    best.and_then(|best| nearest_amount(&best.passage.text, &asked.query)).unwrap_or_else(|| asked.sentences())
+fn number(question: &Question<'_>) -> String {
+    let best = question.ranked.first();
+    best.and_then(|best| nearest_amount(&best.passage.text, &question.query)).unwrap_or_else(|| question.sentences())
 }
 
-fn one_word(asked: &Question<'_>) -> String {
-    if asks_yes_or_no(&asked.question) {
-        return yes_or_no(asked).to_owned();
+fn one_word(question: &Question<'_>) -> String {
+    if asks_yes_or_no(&question.question) {
+        return yes_or_no(question).to_owned();
     }
-    let Some(best) = asked.ranked.first() else {
+    let Some(best) = question.ranked.first() else {
         return "Maybe".to_owned();
     };
-    if asks_number(&asked.question)
-        && let Some(number) = nearest_amount(&best.passage.text, &asked.query)
+    if asks_number(&question.question)
+        && let Some(number) = nearest_amount(&best.passage.text, &question.query)
     {
         return number;
     }
     words(&best.passage.text)
-        .filter(|word| !word.stop && !asked.query.has(word.term))
+        .filter(|word| !word.stop && !question.query.has(word.term))
         .max_by_key(|word| (word.text.starts_with(char::is_uppercase) && word.start > 0, word.text.len()))
-        .map_or_else(|| yes_or_no(asked).to_owned(), |word| word.text.to_owned())
+        .map_or_else(|| yes_or_no(question).to_owned(), |word| word.text.to_owned())
 }
 
 #[cfg(test)]

@@ -62,9 +62,9 @@ impl Call<'_> {
                 Ok(if self.sse { events(said, self.ending) } else { array(said, self.ending) })
             }
             Method::CountTokens => {
-                let asked = get(body, "generateContentRequest").unwrap_or(body);
-                refuse_cached_content(asked)?;
-                Ok(sent(StatusCode::OK, &counted(prompt_tokens(asked))))
+                let request = get(body, "generateContentRequest").unwrap_or(body);
+                refuse_cached_content(request)?;
+                Ok(sent(StatusCode::OK, &counted(prompt_tokens(request))))
             }
             Method::Embed => Ok(sent(StatusCode::OK, &json!({"embedding": embed(body)}))),
             Method::BatchEmbed => {

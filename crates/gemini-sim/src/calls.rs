@@ -70,10 +70,12 @@ fn argument(key: &str, property: &Value, question: &str) -> Option<Value> {
     let kind = get(property, "type").and_then(Value::as_str).unwrap_or("string").to_ascii_lowercase();
     let options = list(property, "enum");
     if !options.is_empty() {
-        let asked: Vec<Term> = words(question).map(|word| word.term).collect();
+        let terms: Vec<Term> = words(question).map(|word| word.term).collect();
         return options
             .iter()
-            .find(|option| option.as_str().is_some_and(|option| key_terms(option).iter().any(|t| asked.contains(t))))
+            .find(|option| {
+                option.as_str().is_some_and(|option| key_terms(option).iter().any(|term| terms.contains(term)))
+            })
             .cloned();
     }
     match kind.as_str() {

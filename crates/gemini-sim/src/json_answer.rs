@@ -10,7 +10,7 @@ use serde_json::{Map, Number, Value, json};
 const DEPTH: usize = 8;
 
 /// The answer that `generationConfig` asks for: JSON by a schema, or one of an enum. `None` when it asks for plain text.
-pub(super) fn by_config(body: &Value, asked: &Question<'_>) -> Option<String> {
+pub(super) fn by_config(body: &Value, question: &Question<'_>) -> Option<String> {
     let config = get(body, "generationConfig")?;
     let mime = get(config, "responseMimeType")?.as_str()?;
     let schema = get(config, "responseSchema").or_else(|| get(config, "responseJsonSchema"));
@@ -18,33 +18,35 @@ pub(super) fn by_config(body: &Value, asked: &Question<'_>) -> Option<String> {
         ("text/x.enum", Some(schema)) => {
             let options: Vec<String> =
                 list(schema, "enum").iter().filter_map(|v| Some(v.as_str()?.to_owned())).collect();
-            Some(option(&options, asked).to_owned())
+            Some(option(&options, question).to_owned())
         }
-        ("application/json", Some(schema)) => Some(Filling { asked, root: schema }.fill("", schema, DEPTH).to_string()),
-        ("application/json", None) => match &asked.instructions.form {
-            Some(super::instructions::Form::Json(keys)) => Some(by_keys(keys, asked)),
-            _ => Some(json!({"answer": plain(asked)}).to_string()),
+        ("application/json", Some(schema)) => {
+            Some(Filling { question, root: schema }.fill("", schema, DEPTH).to_string())
+        }
+        ("application/json", None) => match &question.instructions.form {
+            Some(super::instructions::Form::Json(keys)) => Some(by_keys(keys, question)),
+            _ => Some(json!({"answer": plain(question)}).to_string()),
         },
         _ => None,
     }
 }
 
 /// An object with these keys, the kinds of their values guessed from their names.
-pub(super) fn by_keys(keys: &[String], asked: &Question<'_>) -> String {
+pub(super) fn by_keys(keys: &[String], question: &Question<'_>) -> String {
     let root = Value::Null;
-    let filling = Filling { asked, root: &root };
+    let filling = Filling { question, root: &root };
     let object: Map<String, Value> = keys.iter().map(|key| (key.clone(), filling.of_kind(key, kind_of(key)))).collect();
     Value::Object(object).to_string()
 }
 
 /// The option that the best passages or the question speak of; the first if none is mentioned.
-pub(super) fn option<'a>(options: &'a [String], asked: &Question<'_>) -> &'a str {
+pub(super) fn option<'a>(options: &'a [String], question: &Question<'_>) -> &'a str {
     let mut best = (0.0, options.first().map_or("", String::as_str));
     for option in options {
         let wanted = key_terms(option);
         let share = |found: usize| found as f32 / wanted.len().max(1) as f32;
-        let mut score = 0.1 * share(wanted.iter().filter(|term| asked.query.has(**term)).count());
-        for (at, ranked) in asked.ranked.iter().take(3).enumerate() {
+        let mut score = 0.1 * share(wanted.iter().filter(|term| question.query.has(**term)).count());
+        for (at, ranked) in question.ranked.iter().take(3).enumerate() {
             let passage = ranked.passage;
             let found =
                 wanted.iter().filter(|term| passage.terms.contains(term) || passage.context.contains(term)).count();
@@ -52,7 +54,7 @@ pub(super) fn option<'a>(options: &'a [String], asked: &Question<'_>) -> &'a str
         }
         if matches!(wanted.as_slice(), [word] if *word == term("yes") || *word == term("no")) {
             let yes = wanted[0] == term("yes");
-            score += f32::from(u8::from(asked.is_yes() == yes));
+            score += f32::from(u8::from(question.is_yes() == yes));
         }
         if score > best.0 {
             best = (score, option);
@@ -61,8 +63,8 @@ pub(super) fn option<'a>(options: &'a [String], asked: &Question<'_>) -> &'a str
     best.1
 }
 
-fn plain(asked: &Question<'_>) -> String {
-    asked.refusal().map_or_else(|| asked.sentences(), str::to_owned)
+fn plain(question: &Question<'_>) -> String {
+    question.refusal().map_or_else(|| question.sentences(), str::to_owned)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,7 @@ fn names_heading(key: &[Term]) -> bool {
 }
 
 struct Filling<'a, 'b> {
-    asked: &'a Question<'b>,
+    question: &'a Question<'b>,
     /// The whole schema, for its `$defs`.
     root: &'a Value,
 }
@@ -119,7 +121,7 @@ impl Filling<'_, '_> {
             let texts: Vec<String> = options.iter().filter_map(|v| Some(v.as_str()?.to_owned())).collect();
             return match texts.is_empty() {
                 true => options.first().cloned().unwrap_or(Value::Null),
-                false => Value::String(option(&texts, self.asked).to_owned()),
+                false => Value::String(option(&texts, self.question).to_owned()),
             };
         }
         for name in ["anyOf", "oneOf", "allOf"] {
@@ -170,16 +172,16 @@ impl Filling<'_, '_> {
         if !is_type(items, "string") || items.get("enum").is_some() {
             return Value::Array(vec![self.fill(key, items, depth - 1)]);
         }
-        let best = self.asked.ranked.first().map_or(0.0, |best| best.score);
-        let texts = self.asked.ranked.iter().take(3).filter(|ranked| ranked.score >= 0.6 * best);
+        let best = self.question.ranked.first().map_or(0.0, |best| best.score);
+        let texts = self.question.ranked.iter().take(3).filter(|ranked| ranked.score >= 0.6 * best);
         Value::Array(texts.map(|ranked| Value::String(ranked.passage.text.clone())).collect())
     }
 
     fn of_kind(&self, key: &str, sort: Sort) -> Value {
         match sort {
-            Sort::Bool => Value::Bool(self.asked.refusal().is_none() && self.asked.is_yes()),
+            Sort::Bool => Value::Bool(self.question.refusal().is_none() && self.question.is_yes()),
             Sort::Heading => {
-                let best = self.asked.ranked.first().filter(|_| self.asked.refusal().is_none());
+                let best = self.question.ranked.first().filter(|_| self.question.refusal().is_none());
                 let heading = best.and_then(|best| best.document.heading(best.passage));
                 Value::String(heading.unwrap_or_default().to_owned())
             }
@@ -189,15 +191,15 @@ impl Filling<'_, '_> {
     }
 
     fn number(&self, key: &str, sort: Sort) -> Value {
-        if self.asked.refusal().is_some() {
+        if self.question.refusal().is_some() {
             return Value::Null;
         }
         let wanted = key_terms(key);
         if [term("confidence"), term("score"), term("probability")].iter().any(|name| wanted.contains(name)) {
-            let sure = self.asked.ranked.first().map_or(0.0, |best| f64::from(best.coverage));
+            let sure = self.question.ranked.first().map_or(0.0, |best| f64::from(best.coverage));
             return json!((sure * 100.0).round() / 100.0);
         }
-        let mut query = self.asked.query.clone();
+        let mut query = self.question.query.clone();
         query.add(wanted.iter().copied(), 1.0);
         let found = self
             .nearest(&wanted)
@@ -216,9 +218,9 @@ impl Filling<'_, '_> {
 
     /// The best of the first passages that also speaks of the key and has a number; else the best with a number.
     fn nearest(&self, wanted: &[Term]) -> Option<&RankedPassage<'_>> {
-        let least = 0.6 * self.asked.ranked.first().map_or(0.0, |best| best.score);
+        let least = 0.6 * self.question.ranked.first().map_or(0.0, |best| best.score);
         let numbered = || {
-            let near = self.asked.ranked.iter().take(3).filter(move |ranked| ranked.score >= least);
+            let near = self.question.ranked.iter().take(3).filter(move |ranked| ranked.score >= least);
             near.filter(|ranked| ranked.passage.text.bytes().any(|b| b.is_ascii_digit()))
         };
         numbered()
@@ -231,15 +233,15 @@ impl Filling<'_, '_> {
             ["answer", "text", "reply", "message", "summary", "response", "result", "explanation", "reason", "details"];
         let wanted = key_terms(key);
         let whole = wanted.is_empty() || WHOLE.iter().any(|name| wanted.contains(&term(name)));
-        if whole || self.asked.refusal().is_some() {
-            return plain(self.asked);
+        if whole || self.question.refusal().is_some() {
+            return plain(self.question);
         }
-        self.asked
+        self.question
             .ranked
             .iter()
             .take(5)
             .find(|ranked| wanted.iter().any(|term| ranked.passage.terms.contains(term)))
-            .map_or_else(|| plain(self.asked), |ranked| ranked.passage.text.clone())
+            .map_or_else(|| plain(self.question), |ranked| ranked.passage.text.clone())
     }
 }
 

@@ -64,15 +64,15 @@ fn limit_before(text: &str) -> Option<Limit> {
 
 /// The question's amount against the passage's limit with the same unit: `Some(true)` if it keeps the limit.
 fn keeps_limit(question: &str, passage: &str) -> Option<bool> {
-    let asked = amounts(question);
-    if asked.is_empty() {
+    let of_question = amounts(question);
+    if of_question.is_empty() {
         return None;
     }
     for limit in amounts(passage) {
         let Some(kind) = limit_before(&passage[..limit.start]) else {
             continue;
         };
-        for amount in &asked {
+        for amount in &of_question {
             let same_unit = amount.unit[0].is_some() && amount.unit[0] == limit.unit[0];
             let money = |text: &str, start: usize| text[..start].ends_with(['£', '€', '$']);
             if same_unit || (money(question, amount.start) && money(passage, limit.start)) {
@@ -145,10 +145,10 @@ pub(super) fn asks_yes_or_no(question: &str) -> bool {
     ];
     const OPENERS: [&str; 9] = ["and", "but", "so", "hi", "hello", "ok", "also", "then", "hey"];
     const ASKING: [&str; 9] = ["how", "what", "when", "where", "which", "who", "why", "whose", "whom"];
-    let Some(asked) = super::reader::sentences(question).filter(|s| s.ends_with('?')).last() else {
+    let Some(sentence) = super::reader::sentences(question).filter(|s| s.ends_with('?')).last() else {
         return false;
     };
-    for clause in asked.split([',', ':', ';', '–', '—']) {
+    for clause in sentence.split([',', ':', ';', '–', '—']) {
         let first = words(clause)
             .map(|word| word.text.to_ascii_lowercase().replace('’', "'"))
             .find(|word| !OPENERS.contains(&word.as_str()));

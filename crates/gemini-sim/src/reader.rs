@@ -57,12 +57,12 @@ impl Document {
             line = rest;
         }
         let mut before: Option<usize> = None;
-        let mut asked: Vec<Term> = Vec::new();
+        let mut question: Vec<Term> = Vec::new();
         let mut rest = sentences(line).peekable();
         while let Some(sentence) = rest.next() {
             // "Late? We wait." A question in a text is about what follows it.
             if sentence.ends_with('?') && rest.peek().is_some() {
-                asked.extend(terms(sentence));
+                question.extend(terms(sentence));
                 continue;
             }
             if self.passages.len() >= MOST_PASSAGES {
@@ -76,7 +76,7 @@ impl Document {
                     self.passages.push(Passage { text: reply, heading, terms, context: Vec::new() });
                 }
                 Meaning::Fact => {
-                    let mut context = std::mem::take(&mut asked);
+                    let mut context = std::mem::take(&mut question);
                     if let Some(heading) = heading {
                         context.extend(terms(&self.headings[heading]));
                     }

@@ -112,11 +112,11 @@ pub(super) async fn serve(
         fault: None,
     };
     let response = match receive(&service, &head, place, body).await {
-        Ok(asked) => {
-            log.key = asked.key;
-            log.method = asked.name();
-            log.is_call = asked.is_call();
-            respond(&service, &line, asked, &mut log).await
+        Ok(request) => {
+            log.key = request.key;
+            log.method = request.name();
+            log.is_call = request.is_call();
+            respond(&service, &line, request, &mut log).await
         }
         Err(response) => response,
     };
@@ -181,14 +181,14 @@ fn has_key(headers: &HeaderMap, query: &str) -> bool {
 }
 
 /// Responds after the latency, through the faults.
-async fn respond(service: &Service, line: &Line, asked: ApiRequest<'_>, log: &mut Entry<'_>) -> Response {
+async fn respond(service: &Service, line: &Line, request: ApiRequest<'_>, log: &mut Entry<'_>) -> Response {
     if !service.settings.latency.is_zero() {
         tokio::time::sleep(service.settings.latency).await;
     }
-    let fault = asked.fault(service);
+    let fault = request.fault(service);
     log.fault = fault;
-    if let Some(status) = fault.and_then(|fault| injected(fault, asked.model())) {
-        return asked.refused(&status);
+    if let Some(status) = fault.and_then(|fault| injected(fault, request.model())) {
+        return request.refused(&status);
     }
     match fault {
         Some(Fault::Reset) => {
@@ -204,17 +204,17 @@ async fn respond(service: &Service, line: &Line, asked: ApiRequest<'_>, log: &mu
         Some(Fault::Html502) => bad_gateway(),
         Some(Fault::Slow(delay)) => {
             tokio::time::sleep(delay).await;
-            asked.handle(service, Finish::Said, Ending::Whole).await
+            request.handle(service, Finish::Said, Ending::Whole).await
         }
-        Some(Fault::Truncate) => truncated(asked.handle(service, Finish::Said, Ending::Whole).await).await,
-        Some(Fault::Hang) => hanging(asked.handle(service, Finish::Said, Ending::Whole).await).await,
-        Some(Fault::NoFinish) => asked.handle(service, Finish::Unsaid, Ending::Whole).await,
-        Some(Fault::ErrorEvent) if asked.streams() => asked.handle(service, Finish::Said, Ending::ErrorEvent).await,
-        Some(Fault::ErrorTail) if asked.streams() => asked.handle(service, Finish::Said, Ending::ErrorTail).await,
-        Some(Fault::ErrorEvent | Fault::ErrorTail) => asked.refused(&high_demand()),
+        Some(Fault::Truncate) => truncated(request.handle(service, Finish::Said, Ending::Whole).await).await,
+        Some(Fault::Hang) => hanging(request.handle(service, Finish::Said, Ending::Whole).await).await,
+        Some(Fault::NoFinish) => request.handle(service, Finish::Unsaid, Ending::Whole).await,
+        Some(Fault::ErrorEvent) if request.streams() => request.handle(service, Finish::Said, Ending::ErrorEvent).await,
+        Some(Fault::ErrorTail) if request.streams() => request.handle(service, Finish::Said, Ending::ErrorTail).await,
+        Some(Fault::ErrorEvent | Fault::ErrorTail) => request.refused(&high_demand()),
         // The others are statuses, sent above.
         None | Some(Fault::Status(_) | Fault::Quota(..) | Fault::Exhausted | Fault::BadKey | Fault::HighDemand) => {
-            asked.handle(service, Finish::Said, Ending::Whole).await
+            request.handle(service, Finish::Said, Ending::Whole).await
         }
     }
 }

@@ -59,7 +59,7 @@ pub(in crate::provider) fn open_as(
         encoder: (PROVIDER.encoder)(config),
         batches: Some(client),
         base_url,
-        identity: format!("{service}{}", asked_how(config)),
+        identity: format!("{service}{}", version_and_delivery(config)),
         service,
         reusable: true,
         _guard: None,
@@ -85,7 +85,7 @@ fn version(config: &ProviderConfig) -> &str {
 
 /// The API version where it is not the usual one, and the delivery: an answer that was not streamed has no time to its first
 /// token, one of a batch job has no latency and another price.
-fn asked_how(config: &ProviderConfig) -> String {
+fn version_and_delivery(config: &ProviderConfig) -> String {
     let version = match version(config) {
         VERSION => String::new(),
         other => format!(" {other}"),

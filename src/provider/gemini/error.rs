@@ -22,14 +22,14 @@ pub(crate) const LONGEST_MESSAGE: usize = 1000;
 /// | the key is not valid (400 with reason `API_KEY_…`), 401, 403 | auth | stop |
 /// | 400 `FAILED_PRECONDITION` about location, billing or tier | auth | stop |
 /// | a quota per day, `limit: 0`, 429 with a wait above 5 minutes | quota | stop |
-/// | 429 | rate limit | after the told delay, else backoff |
-/// | 408, 425, 499, 500, 502, 503, 504 | transport | after the told delay, else backoff |
+/// | 429 | rate limit | after the requested delay, else backoff |
+/// | 408, 425, 499, 500, 502, 503, 504 | transport | after the requested delay, else backoff |
 /// | other 5xx | transport | never |
 /// | 404 and all others | request | never |
 pub fn classify(status: u16, retry_after: Option<&str>, body: &[u8]) -> ProviderError {
     let reply = Reply::read(status, body);
-    let told = reply.told_delay(retry_after);
-    let (kind, code, retry) = reply.meaning(told);
+    let requested = reply.requested_delay(retry_after);
+    let (kind, code, retry) = reply.meaning(requested);
     ProviderError::new(kind, code, reply.sentence(), retry).reaching(reply.reach(retry_after.is_some()))
 }
 
@@ -64,14 +64,14 @@ impl Reply {
     }
 
     /// Kind, code and consequence; the table of [`classify`].
-    fn meaning(&self, told: Option<Duration>) -> (FailureKind, String, Retry) {
+    fn meaning(&self, requested: Option<Duration>) -> (FailureKind, String, Retry) {
         if let Some(code) = self.refused_key() {
             return (FailureKind::Auth, code, Retry::KeyRefused);
         }
-        if let Some(code) = self.spent_quota(told) {
+        if let Some(code) = self.spent_quota(requested) {
             return (FailureKind::Quota, code.to_owned(), Retry::QuotaSpent);
         }
-        let again = match told {
+        let again = match requested {
             Some(delay) if delay > LONGEST_WAIT => Retry::Never,
             Some(delay) => Retry::After(delay),
             None => Retry::Backoff,
@@ -86,7 +86,7 @@ impl Reply {
         }
     }
 
-    /// Whom a told delay concerns. A quota per minute is shared by all requests, and so is what a `Retry-After` header says
+    /// Whom a requested delay concerns. A quota per minute is shared by all requests, and so is what a `Retry-After` header says
     /// about the whole service (RFC 9110); `RetryInfo` by itself is about the failed request.
     fn reach(&self, has_header: bool) -> Reach {
         if self.http == 429 {
@@ -122,7 +122,7 @@ impl Reply {
     }
 
     /// The code of a quota that does not come back in minutes.
-    fn spent_quota(&self, told: Option<Duration>) -> Option<&'static str> {
+    fn spent_quota(&self, requested: Option<Duration>) -> Option<&'static str> {
         if self.quota_ids().any(|id| id.contains("PerDay") || id.contains("Daily")) {
             return Some("quota_per_day");
         }
@@ -132,12 +132,12 @@ impl Reply {
         if self.message.as_deref().is_some_and(says_limit_zero) {
             return Some("quota_zero");
         }
-        told.filter(|delay| *delay > LONGEST_WAIT).map(|_| "quota_long_wait")
+        requested.filter(|delay| *delay > LONGEST_WAIT).map(|_| "quota_long_wait")
     }
 
     /// The delay the service asks for: `RetryInfo`, "retry in 44.09s" in the message and the `Retry-After` header (in
     /// seconds; the form with a date is not read), the longest of them; a minute for a quota per minute without any.
-    fn told_delay(&self, retry_after: Option<&str>) -> Option<Duration> {
+    fn requested_delay(&self, retry_after: Option<&str>) -> Option<Duration> {
         let info = self.details_of("RetryInfo").filter_map(|detail| duration(detail.get("retryDelay")?.as_str()?));
         let message = self.message.as_deref().and_then(|message| delay_after("retry in ", message));
         let header = retry_after.and_then(|value| seconds(value.trim().parse().ok()?));
@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn told(text: &str) -> Option<f64> {
+    fn requested(text: &str) -> Option<f64> {
         duration(text).map(|delay| delay.as_secs_f64())
     }
 
@@ -306,10 +306,10 @@ mod tests {
             ("68940s", 68940.0),
             ("1h2m3.5s", 3723.5),
         ] {
-            assert_eq!(told(text), Some(seconds), "{text}");
+            assert_eq!(requested(text), Some(seconds), "{text}");
         }
         for text in ["soon", "-3s", "1.2.3s", "99999999999999999999999999s", ""] {
-            assert_eq!(told(text), None, "{text}");
+            assert_eq!(requested(text), None, "{text}");
         }
         assert_eq!(
             delay_after("retry in ", "Quota exceeded.\nPlease retry in 44.097740004s."),

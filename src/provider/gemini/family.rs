@@ -267,21 +267,21 @@ mod tests {
 
     #[test]
     fn retirements_are_told_in_time() {
-        let told = |model: &str, day| Family::of(model).retirement(model, day).unwrap_or_default();
+        let notice = |model: &str, day| Family::of(model).retirement(model, day).unwrap_or_default();
         assert_eq!(
-            told("gemini-2.5-flash", TODAY),
+            notice("gemini-2.5-flash", TODAY),
             "from 2026-12-01 on, gemini-2.5-flash is answered by gemini-3.5-flash-lite, at its price"
         );
         assert_eq!(
-            told("models/gemini-2.5-pro", date!(2026 - 12 - 01)),
+            notice("models/gemini-2.5-pro", date!(2026 - 12 - 01)),
             "since 2026-12-01, models/gemini-2.5-pro is answered by gemini-3.8-flash, at its price"
         );
-        assert_eq!(told("gemini-2.5-flash", date!(2026 - 01 - 01)), "");
-        assert_eq!(told("gemini-2.5-flash-lite", TODAY), "");
-        assert_eq!(told("gemini-3.1-flash-lite", TODAY), "");
-        assert_eq!(told("gemini-2.0-flash", TODAY), "gemini-2.0-flash is shut down");
-        assert_eq!(told("gemini-1.5-pro-002", TODAY), "gemini-1.5-pro-002 is shut down");
-        assert_eq!(told("gemini-3.8-flash", TODAY), "");
+        assert_eq!(notice("gemini-2.5-flash", date!(2026 - 01 - 01)), "");
+        assert_eq!(notice("gemini-2.5-flash-lite", TODAY), "");
+        assert_eq!(notice("gemini-3.1-flash-lite", TODAY), "");
+        assert_eq!(notice("gemini-2.0-flash", TODAY), "gemini-2.0-flash is shut down");
+        assert_eq!(notice("gemini-1.5-pro-002", TODAY), "gemini-1.5-pro-002 is shut down");
+        assert_eq!(notice("gemini-3.8-flash", TODAY), "");
     }
 
     #[test]

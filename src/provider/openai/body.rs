@@ -384,11 +384,11 @@ mod tests {
     fn settings_without_a_counterpart_are_named() {
         let problems = |config: Value| -> String {
             let problems = config_problems(config.as_object().unwrap());
-            let told = |problem: &ArgProblem| {
+            let line = |problem: &ArgProblem| {
                 assert_eq!(problem.path.len(), 2, "{problem:?}");
                 format!("{} | {}\n", problem.message, problem.hint.as_deref().unwrap_or_default())
             };
-            problems.iter().map(told).collect()
+            problems.iter().map(line).collect()
         };
         assert_eq!(problems(json!({"topK": null, "responseMimeType": "text/plain"})), "");
         insta::assert_snapshot!(problems(json!({

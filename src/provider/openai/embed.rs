@@ -29,7 +29,7 @@ impl Embedder {
         let request = post(url.clone(), headers.clone(), &job.body);
         let reply = http.send(request, self.service.secret()).await?;
         if !reply.is_success() {
-            return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
+            return Err(classify(reply.status, error::requested_delay(&reply.headers), &reply.body));
         }
         let (vectors, counted) = decode(&reply.body)?;
         Ok(reply.complete(answer(job, &vectors, counted)?))

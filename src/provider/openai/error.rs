@@ -17,23 +17,23 @@ const SPENT: [&str; 3] = ["insufficient_quota", "billing_hard_limit_reached", "b
 /// Codes of errors that say that the key is none.
 const REFUSED: [&str; 3] = ["invalid_api_key", "account_deactivated", "invalid_organization"];
 
-/// Classifies an error reply: its HTTP status, the delay its headers ask for (see [`told_delay`]), its body.
+/// Classifies an error reply: its HTTP status, the delay its headers ask for (see [`requested_delay`]), its body.
 ///
 /// | what | kind | retry |
 /// | --- | --- | --- |
 /// | the account has nothing left (`insufficient_quota`), 429 with a wait above 5 minutes | quota | stop |
 /// | the key is refused (`invalid_api_key`), 401, 403 | auth | stop |
-/// | 429 | rate limit | after the told delay, else backoff |
-/// | 408, 409, 425, 500, 502, 503, 504 and 529 | transport | after the told delay, else backoff |
+/// | 429 | rate limit | after the requested delay, else backoff |
+/// | 408, 409, 425, 500, 502, 503, 504 and 529 | transport | after the requested delay, else backoff |
 /// | other 5xx | transport | never |
 /// | 404 and all others | request | never |
-pub(crate) fn classify(status: u16, told: Option<Duration>, body: &[u8]) -> ProviderError {
+pub(crate) fn classify(status: u16, requested: Option<Duration>, body: &[u8]) -> ProviderError {
     let error = error_value(body);
     let message = error.as_ref().map_or_else(|| excerpt(body), message_of);
-    let told = told.or_else(|| message.as_deref().and_then(|message| delay_after("try again in ", message)));
+    let requested = requested.or_else(|| message.as_deref().and_then(|message| delay_after("try again in ", message)));
     let named = ["code", "type"].map(|name| error.as_ref().and_then(|error| error.get(name)?.as_str()));
     let says = |codes: &'static [&'static str]| codes.iter().find(|code| named.contains(&Some(**code)));
-    let again = match told {
+    let again = match requested {
         Some(delay) if delay > LONGEST_WAIT => Retry::Never,
         Some(delay) => Retry::After(delay),
         None => Retry::Backoff,
@@ -68,7 +68,7 @@ pub(super) fn in_success(body: &[u8]) -> ProviderError {
 
 /// The delay that headers ask for: `Retry-After-Ms` or `Retry-After` (in seconds; the form with a date is not read), else
 /// the longest reset among the limits that have nothing remaining (`x-ratelimit-remaining-…`, `x-ratelimit-reset-…`).
-pub(super) fn told_delay(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn requested_delay(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
     let number = |name: &str| text(name)?.parse::<f64>().ok();
     number("retry-after-ms")
@@ -131,23 +131,23 @@ mod tests {
 
     #[test]
     fn delays_are_read_from_headers() {
-        let told =
-            |pairs: &[(&'static str, &'static str)]| told_delay(&headers(pairs)).map(|delay| delay.as_secs_f64());
-        assert_eq!(told(&[]), None);
-        assert_eq!(told(&[("retry-after", "20")]), Some(20.0));
-        assert_eq!(told(&[("retry-after", "20"), ("retry-after-ms", "1500")]), Some(1.5));
-        assert_eq!(told(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
-        assert_eq!(told(&[("retry-after", "-1")]), None);
-        assert_eq!(told(&[("x-ratelimit-reset-requests", "6m0s")]), None);
+        let requested =
+            |pairs: &[(&'static str, &'static str)]| requested_delay(&headers(pairs)).map(|delay| delay.as_secs_f64());
+        assert_eq!(requested(&[]), None);
+        assert_eq!(requested(&[("retry-after", "20")]), Some(20.0));
+        assert_eq!(requested(&[("retry-after", "20"), ("retry-after-ms", "1500")]), Some(1.5));
+        assert_eq!(requested(&[("retry-after", "Wed, 21 Oct 2026 07:28:00 GMT")]), None);
+        assert_eq!(requested(&[("retry-after", "-1")]), None);
+        assert_eq!(requested(&[("x-ratelimit-reset-requests", "6m0s")]), None);
         let both = [
             ("x-ratelimit-remaining-requests", "3"),
             ("x-ratelimit-reset-requests", "1s"),
             ("x-ratelimit-remaining-tokens", "0"),
             ("x-ratelimit-reset-tokens", "1m20.5s"),
         ];
-        assert_eq!(told(&both), Some(80.5));
+        assert_eq!(requested(&both), Some(80.5));
         assert_eq!(
-            told(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "120ms")]),
+            requested(&[("x-ratelimit-remaining-requests", "0"), ("x-ratelimit-reset-requests", "120ms")]),
             Some(0.12)
         );
     }
@@ -159,7 +159,7 @@ mod tests {
             |code: &str, message: &str| json!({"error": {"message": message, "type": "t", "code": code}}).to_string();
         let typed = json!({"error": {"message": "m", "type": "insufficient_quota", "code": null}}).to_string();
         let after = |seconds| Retry::After(Duration::from_secs(seconds));
-        for (status, told, body, kind, code, retry) in [
+        for (status, requested, body, kind, code, retry) in [
             (429, None, error("insufficient_quota", "m"), Quota, "insufficient_quota", Retry::QuotaSpent),
             (429, Some(1), typed, Quota, "insufficient_quota", Retry::QuotaSpent),
             (429, None, error("rate_limit_exceeded", "m"), RateLimit, "http_429", Retry::Backoff),
@@ -181,10 +181,10 @@ mod tests {
             (503, Some(3600), String::new(), Transport, "http_503", Retry::Never),
             (529, None, String::new(), Transport, "http_529", Retry::Backoff),
         ] {
-            let error = classify(status, told.map(Duration::from_secs), body.as_bytes());
+            let error = classify(status, requested.map(Duration::from_secs), body.as_bytes());
             let failure = error.failure();
             let found = (failure.kind, failure.code.as_str(), error.retry());
-            assert_eq!(found, (kind, code, retry), "{status} {told:?} {body}");
+            assert_eq!(found, (kind, code, retry), "{status} {requested:?} {body}");
         }
     }
 

@@ -68,7 +68,7 @@ impl OpenAi {
         let request = post(self.url.clone(), self.headers.clone(), &job.body);
         let reply = self.http.send(request, self.secret()).await?;
         if !reply.is_success() {
-            return Err(classify(reply.status, error::told_delay(&reply.headers), &reply.body));
+            return Err(classify(reply.status, error::requested_delay(&reply.headers), &reply.body));
         }
         Ok(reply.complete(decode(&reply.body)?))
     }

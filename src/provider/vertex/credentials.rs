@@ -131,26 +131,26 @@ fn refused(what: &str) -> ProviderError {
 /// What happened, without the bodies that the crate quotes: the other side may repeat in them what it was sent. Of a body
 /// only an error code of OAuth (RFC 6749, section 5.2) is told.
 fn explain(error: &CredentialsError) -> String {
-    let mut told = Vec::new();
+    let mut causes = Vec::new();
     let outermost: &(dyn Error + 'static) = error;
     for cause in std::iter::successors(Some(outermost), |error| (*error).source()) {
         let text = cause.to_string();
         if let Some(http) = cause.downcast_ref::<reqwest::Error>() {
-            told.push(http.status().map_or_else(
+            causes.push(http.status().map_or_else(
                 || "the token endpoint can't be reached".to_owned(),
                 |status| format!("the token endpoint answered http {}", status.as_u16()),
             ));
         }
         if let Some((_, body)) = text.split_once("body=<") {
-            told.extend(oauth_code(body));
+            causes.extend(oauth_code(body));
         }
     }
-    if told.is_empty() {
+    if causes.is_empty() {
         let text = error.to_string();
         return text.split("body=<").next().unwrap_or_default().trim_end_matches(", ").to_owned();
     }
-    told.reverse();
-    told.join(", ")
+    causes.reverse();
+    causes.join(", ")
 }
 
 /// The code at the start of a text that is the body of an error of OAuth.

@@ -18,7 +18,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     pub(super) async fn look_at_all(&mut self) -> Result<bool, StopReason> {
         let mut ended = false;
         for mut batch in std::mem::take(&mut self.open) {
-            let looked = match self.in_time(self.gemini.look(&batch.name)).await {
+            let collected = match self.in_time(self.gemini.look(&batch.name)).await {
                 Ok(BatchStatus::Waiting { done }) => {
                     batch.done = done;
                     Ok(false)
@@ -26,7 +26,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 Ok(BatchStatus::Ended { output, why }) => self.collect_all(&batch, output, why).await?.map(|()| true),
                 Err(error) => Err(error),
             };
-            match looked {
+            match collected {
                 Ok(true) => {
                     ended = true;
                     self.keep_all(0).await?;

@@ -297,7 +297,7 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            let told = match error.retry() {
+            let requested = match error.retry() {
                 Retry::KeyChanged => continue,
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
@@ -308,7 +308,7 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
             if attempt > self.set.limits.retries {
                 return Err(StopReason::Stopped(error.failure()));
             }
-            self.pause(self.set.limits.retry.delay(&[0; 32], attempt, told)).await?;
+            self.pause(self.set.limits.retry.delay(&[0; 32], attempt, requested)).await?;
         }
     }
 

@@ -163,7 +163,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             };
             let failure = error.failure();
             in_doubt |= failure.kind == FailureKind::Transport;
-            let told = match error.retry() {
+            let requested = match error.retry() {
                 Retry::KeyChanged => continue,
                 Retry::Backoff => None,
                 Retry::After(delay) => Some(delay),
@@ -180,7 +180,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 self.give_up(id, file.as_deref()).await?;
                 return Ok(Creation::Later(chunk));
             }
-            let delay = self.set.limits.retry.delay(&first, attempt, told);
+            let delay = self.set.limits.retry.delay(&first, attempt, requested);
             waited += delay;
             if attempt > self.set.limits.retries || waited > self.set.limits.retry.max_total {
                 if full && chunk.keys.len() > 1 {
