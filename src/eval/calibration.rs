@@ -36,7 +36,7 @@ pub(crate) struct Labels {
 impl Labels {
     /// What makes two sets of labels the same: cases, checks, answers and judgements, in the order of the dataset.
     pub(crate) fn sha256(&self) -> String {
-        hex(&self.hash.clone().finalize())
+        hex(self.hash.clone().finalize())
     }
 
     /// Takes one label, of check number `check` of the case.

@@ -42,13 +42,13 @@ pub(crate) fn judges_digest(
         });
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
             Some(path) => library(inputs.root).open(path, None)?.sha256,
-            None => hex(&digest([BUILTIN.as_bytes()])),
+            None => hex(digest([BUILTIN.as_bytes()])),
         };
         let url = own.and_then(|judge| judge.base_url.clone()).unwrap_or_default();
         pieces.extend([name.clone(), target.as_str().to_owned(), url, model, prompt]);
     }
     let digest = digest(pieces.iter().map(String::as_bytes));
-    Ok((!names.is_empty()).then(|| hex(&digest)))
+    Ok((!names.is_empty()).then(|| hex(digest)))
 }
 
 /// Over the name, arguments, time limit and environment of each command, and the files that its arguments name.
@@ -67,7 +67,7 @@ pub(crate) fn commands_digest(inputs: &FingerprintInputs<'_>) -> Option<String> 
         }
     }
     let digest = digest(pieces.iter().map(Vec::as_slice));
-    (!inputs.commands.is_empty()).then(|| hex(&digest))
+    (!inputs.commands.is_empty()).then(|| hex(digest))
 }
 
 fn file(path: &Path) -> Option<[u8; 32]> {

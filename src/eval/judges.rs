@@ -146,7 +146,7 @@ impl Judges {
         Some(JudgeIdentity {
             model: info.model.clone(),
             prompt_sha256: info.sha256.clone(),
-            sha256: hex(&digest(pieces.map(|piece| piece.as_bytes()))),
+            sha256: hex(digest(pieces.map(|piece| piece.as_bytes()))),
         })
     }
 

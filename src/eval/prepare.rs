@@ -159,7 +159,7 @@ fn run_info(
         repeats: plan.repeats,
         gated: settings.gate.gated,
         policy: settings.gate.policy.clone(),
-        key: hex(&survey.key),
+        key: hex(survey.key),
         tested: survey.input_digests(&FingerprintInputs {
             root: &settings.root,
             judges: &settings.scoring.judges,

@@ -392,7 +392,7 @@ impl Survey {
     pub(crate) fn input_digests(&self, inputs: &FingerprintInputs<'_>) -> Result<InputDigests, Problems> {
         Ok(InputDigests {
             identical: self.identical,
-            requests_sha256: hex(&self.requests),
+            requests_sha256: hex(self.requests),
             judges_sha256: fingerprint::judges_digest(&self.judges, inputs)?,
             commands_sha256: fingerprint::commands_digest(inputs),
         })

@@ -254,7 +254,7 @@ fn a_run_that_proves_nothing_of_the_service_never_holds() {
 fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
     let project = Project::with_cases(0);
     let case = |i: usize| {
-        let (critical, tag) = (i % 9 == 0, ["a", "b|c", "é"][i % 3]);
+        let (critical, tag) = (i.is_multiple_of(9), ["a", "b|c", "é"][i % 3]);
         json!({
             "id": format!("c{i}"), "critical": critical, "tags": [tag, "all"],
             "vars": {"question": format!("When does the shop open, number {i}?")}, "expect": [{"contains": "nine"}],
@@ -305,7 +305,7 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
             "id": format!("c{i}"), "critical": i < 2, "tags": ["all"], "weight": ([1.0, 0.5, 2.0][i % 3]),
             "vars": {"question": format!("Question {i}.")}, "expect": [{"contains": "nine"}],
         });
-        if i % 4 != 0 {
+        if !i.is_multiple_of(4) {
             case["cluster"] = json!(format!("family {}", i / 2));
         }
         case

@@ -198,10 +198,10 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             let letters = |arm: &str| -> Vec<char> {
                 let scores = input[arm].as_array().unwrap().iter();
                 scores
-                    .map(|score| match score {
-                        Value::Null => 'T',
-                        score if *score == 1 => 'P',
-                        _ => 'F',
+                    .map(|score| match (score.is_null(), score == 1) {
+                        (true, _) => 'T',
+                        (false, true) => 'P',
+                        (false, false) => 'F',
                     })
                     .collect()
             };

@@ -314,5 +314,5 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
 fn label(items: &[(u64, Key)]) -> String {
     let now = OffsetDateTime::now_utc().unix_timestamp_nanos().to_le_bytes();
     let keys = items.iter().map(|(_, key)| key.as_slice());
-    format!("promptgate-{}", &hex(&digest(keys.chain([now.as_slice()])))[..24])
+    format!("promptgate-{}", &hex(digest(keys.chain([now.as_slice()])))[..24])
 }
