@@ -47,8 +47,8 @@ def is_test(path):
 def code_of(text):
     """The product code of a file without comments, strings and tests."""
     text = re.split(r"^#\[cfg\(test\)\]\nmod \w+ \{", text, maxsplit=1, flags=re.M)[0]
-    text = re.sub(r'r#"[\s\S]*?"#|"(?:\\.|[^"\\])*"', '""', text)
-    return re.sub(r"//[^\n]*", "", text)
+    token = r'//[^\n]*|r(#*)"[\s\S]*?"\1|"(?:\\.|[^"\\])*"|\'(?:\\.|[^\'\\])\''
+    return re.sub(token, lambda match: "" if match[0].startswith("//") else '""', text)
 
 
 def expand(tree):

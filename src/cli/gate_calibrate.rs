@@ -137,7 +137,7 @@ fn print_calibration(calibration: &GateCalibration) {
             100.0 * least.promote
         )),
         None if run.policy.estimand == Estimand::Dataset => {
-            print_line("The cases are settings (estimand dataset), so only repeats can be added.");
+            print_line("The cases are fixed (estimand dataset), so only repeats can be added.");
         }
         None => print_line(
             "No affordable number of cases is enough with --repeat 3; allow a larger margin, or steady the answers.",

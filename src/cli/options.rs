@@ -85,7 +85,7 @@ options! {
 
 options! {
     VerdictOptions: ConfigFile, DifferenceRules, VerdictRules;
-        golden, model = "Model that eval was settings", max_age,
+        golden, model = "Model that eval was given", max_age,
         policy_base = "Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull request, else that of the verdict]"
 }
 
@@ -93,7 +93,7 @@ options! {
     VerifyOptions: ConfigFile, DifferenceRules, VerdictRules;
         prompt = "Candidate (green) [default: `candidate` in promptgate.toml]",
         baseline = "Baseline that serves now [default: `baseline` in promptgate.toml]",
-        golden, model = "Model that eval was settings", max_age,
+        golden, model = "Model that eval was given", max_age,
         policy_base = "Revision whose merge base with HEAD the verdict must have been compared with [default: in CI the base of the pull request, else that of the verdict]"
 }
 

@@ -634,9 +634,10 @@ fn page_of_the_settings() -> String {
             let also = definition.variable.map_or_else(String::new, |name| format!("; also the variable `{name}`"));
             let default = definition.default.map_or_else(String::new, |default| format!("`{}`", default()));
             let (name, help) = (name.replace('|', "\\|"), definition.help.trim());
-            let words = match definition.kind {
-                Kind::Words(words) => format!("; `{}`", words().join("`, `")),
-                _ => String::new(),
+            let words = if let Kind::Words(words) = definition.kind {
+                format!("; `{}`", words().join("`, `"))
+            } else {
+                String::new()
             };
             page += &format!("| `{name}` | {default} | {help}{words}{also}{limits} |\n");
         }

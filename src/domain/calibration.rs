@@ -137,7 +137,7 @@ pub enum Calibration {
 /// A judge that decides cases of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecidingJudge {
-    pub asked: JudgeUse,
+    pub judge_use: JudgeUse,
     pub model: String,
     pub prompt_sha256: String,
     pub calibration: Calibration,

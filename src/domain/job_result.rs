@@ -8,7 +8,7 @@ use std::future::Future;
 /// The end of one job.
 #[derive(Clone, Debug)]
 pub struct JobResult {
-    pub asked: RequestMeta,
+    pub meta: RequestMeta,
     pub result: Result<Answer, Failure>,
     /// Attempts made; 0 when nothing was sent.
     pub attempts: u32,

@@ -132,7 +132,7 @@ impl JudgeRoles {
             let labels = self.labels.get(*judge_use).map(Labels::sha256);
             let other_labels = entry.zip(labels).is_some_and(|(entry, labels)| entry.labels_sha256 != labels);
             let (model, prompt_sha256, calibration) = lookup(judge_use, entry)?;
-            Some(DecidingJudge { asked: (*judge_use).clone(), calibration, model, prompt_sha256, other_labels })
+            Some(DecidingJudge { judge_use: (*judge_use).clone(), calibration, model, prompt_sha256, other_labels })
         });
         DecidingJudges {
             judges: judges_found.collect(),

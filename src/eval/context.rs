@@ -114,7 +114,7 @@ impl EvalContext<'_> {
             .survey
             .schedule
             .as_ref()
-            .map_or(0, |schedule| schedule.asked(schedule.looks()) - schedule.asked(looks));
+            .map_or(0, |schedule| schedule.cases_up_to(schedule.looks()) - schedule.cases_up_to(looks));
         all.saturating_sub(later * self.plan.per_case()) + retries.extra_answers(&self.plan)
     }
 

@@ -210,11 +210,11 @@ pub(super) struct VectorBatches {
 
 impl VectorBatches {
     pub(super) fn split(&self, arrival: &JobResult) -> Vec<JobResult> {
-        let keys = self.texts.get(&arrival.asked.key).map_or(&[][..], Vec::as_slice);
+        let keys = self.texts.get(&arrival.meta.key).map_or(&[][..], Vec::as_slice);
         let vectors = self.vectors(arrival, keys.len());
         let one = |(at, key): (usize, &[u8; 32])| {
             let mut one = arrival.clone();
-            one.asked.key = *key;
+            one.meta.key = *key;
             match (&mut one.result, &vectors) {
                 (Ok(answer), Ok(vectors)) => {
                     answer.text = serde_json::to_string(&vectors[at]).unwrap_or_default();

@@ -358,7 +358,7 @@ impl AnswerSink for ReplySink {
             Some(vectors) => vectors.split(&arrival),
         };
         for arrival in arrivals {
-            let (key, result) = (arrival.asked.key, arrival.result.clone());
+            let (key, result) = (arrival.meta.key, arrival.result.clone());
             if result.is_ok() {
                 self.writer.keep(arrival).await?;
             }

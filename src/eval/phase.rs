@@ -120,12 +120,12 @@ impl MustPassRetries {
 }
 
 pub(crate) fn early_end(decision: Decision, look: usize, schedule: &Schedule) -> String {
-    let all = schedule.asked(schedule.looks());
+    let all = schedule.cases_up_to(schedule.looks());
     format!(
         "decided at look {look} of {}: {}; {} of {all} cases need not be asked",
         schedule.looks(),
         decision.as_str(),
-        all - schedule.asked(look),
+        all - schedule.cases_up_to(look),
     )
 }
 

@@ -160,7 +160,7 @@ impl Dispatch<'_> {
         };
         self.progress.on(&Event::Failed { code: failure.code.clone(), message: failure.message.clone() });
         let arrival = JobResult {
-            asked: RequestMeta::from(job),
+            meta: RequestMeta::from(job),
             result: Err(failure),
             attempts: 0,
             waited_ms: None,

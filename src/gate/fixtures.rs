@@ -116,7 +116,7 @@ pub(super) fn weaker_change() -> PolicyChange {
 
 pub(super) fn judge(name: &str, calibration: Calibration) -> DecidingJudge {
     DecidingJudge {
-        asked: JudgeUse { judge: name.to_owned(), votes: 1, rule: "majority".to_owned() },
+        judge_use: JudgeUse { judge: name.to_owned(), votes: 1, rule: "majority".to_owned() },
         model: "m".to_owned(),
         prompt_sha256: "aa".to_owned(),
         calibration,

@@ -205,11 +205,11 @@ fn record(judge: &DecidingJudge, z: f64) -> JudgeRecord {
         Calibration::None | Calibration::Stale(_) => None,
     };
     JudgeRecord {
-        name: judge.asked.judge.clone(),
+        name: judge.judge_use.judge.clone(),
         model: judge.model.clone(),
         prompt_sha256: judge.prompt_sha256.clone(),
-        votes: judge.asked.votes,
-        rule: judge.asked.rule.clone(),
+        votes: judge.judge_use.votes,
+        rule: judge.judge_use.rule.clone(),
         calibrated: counts.is_some(),
         labels: counts.map(Agreement::labels),
         sensitivity: counts.map(Agreement::sensitivity),
@@ -268,7 +268,7 @@ fn warnings(judges: &[DecidingJudge]) -> Vec<Warning> {
 fn listed(judges: &[&DecidingJudge]) -> String {
     let mut names: Vec<String> = Vec::new();
     for judge in judges {
-        let name = format!("`{}`", phrases::quoted(&judge.asked.to_string()));
+        let name = format!("`{}`", phrases::quoted(&judge.judge_use.to_string()));
         if !names.contains(&name) {
             names.push(name);
         }

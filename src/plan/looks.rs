@@ -21,7 +21,7 @@ pub struct Schedule {
     /// Shares of the units up to each look; the last is 1.
     shares: Vec<f64>,
     /// Cases of each look that are not asked before it; must-pass cases are asked at the first, wherever they count.
-    asked: Vec<u64>,
+    cases: Vec<u64>,
 }
 
 impl Schedule {
@@ -41,8 +41,8 @@ impl Schedule {
     }
 
     /// Cases that are asked in so many first looks.
-    pub fn asked(&self, looks: usize) -> u64 {
-        self.asked.iter().take(looks).sum()
+    pub fn cases_up_to(&self, looks: usize) -> u64 {
+        self.cases.iter().take(looks).sum()
     }
 }
 
@@ -114,12 +114,12 @@ impl ScheduleBuilder {
             if so_far == all { 1.0 } else { so_far as f64 / all as f64 }
         });
         let shares = shares.collect();
-        let mut asked = vec![0u64; looks];
+        let mut cases = vec![0u64; looks];
         let of_case: Vec<u8> = self.cases.iter().map(|(unit, _)| of_unit[*unit as usize]).collect();
         for (look, (_, critical)) in of_case.iter().zip(&self.cases) {
-            asked[if *critical { 0 } else { usize::from(*look) }] += 1;
+            cases[if *critical { 0 } else { usize::from(*look) }] += 1;
         }
-        Schedule { of_case, shares, asked }
+        Schedule { of_case, shares, cases }
     }
 }
 
@@ -184,7 +184,7 @@ mod tests {
             prop_assert_eq!(schedule.looks(), n.min(LOOKS));
             prop_assert_eq!(schedule.shares(LOOKS).last(), Some(&1.0));
             prop_assert!(schedule.shares(LOOKS).windows(2).all(|pair| pair[0] < pair[1]));
-            prop_assert_eq!(schedule.asked(LOOKS), n as u64);
+            prop_assert_eq!(schedule.cases_up_to(LOOKS), n as u64);
             let mut of_stratum: HashMap<BTreeSet<u8>, [u64; LOOKS]> = HashMap::new();
             let mut of_look = [0u64; LOOKS];
             for (i, tags) in tags.iter().enumerate() {
@@ -200,7 +200,7 @@ mod tests {
                 let share = of_look[..look].iter().sum::<u64>() as f64 / n as f64;
                 prop_assert!((schedule.shares(look)[look - 1] - share).abs() < 1e-12);
                 let asked = (0..n).filter(|i| critical[*i] || schedule.look(*i as u64) < look).count();
-                prop_assert_eq!(schedule.asked(look), asked as u64);
+                prop_assert_eq!(schedule.cases_up_to(look), asked as u64);
             }
             // Neither how often it is computed nor the order of the cases matters.
             let mut turned = cases.clone();

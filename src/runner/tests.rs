@@ -141,7 +141,7 @@ impl Ran {
         let arrivals = self.keep.arrivals.lock().unwrap();
         let mut seen: Vec<_> = arrivals
             .iter()
-            .map(|arrival| (arrival.asked.case.to_string(), arrival.result.is_ok(), arrival.attempts))
+            .map(|arrival| (arrival.meta.case.to_string(), arrival.result.is_ok(), arrival.attempts))
             .collect();
         seen.sort();
         seen
@@ -155,7 +155,7 @@ impl Ran {
 
     fn failure(&self, case: &str) -> Failure {
         let arrivals = self.keep.arrivals.lock().unwrap();
-        let of_case = arrivals.iter().find(|arrival| arrival.asked.case.as_str() == case).unwrap();
+        let of_case = arrivals.iter().find(|arrival| arrival.meta.case.as_str() == case).unwrap();
         of_case.result.clone().unwrap_err()
     }
 

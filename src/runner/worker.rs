@@ -254,7 +254,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         let event = settled(&result, |answer| self.cost(&job, answer));
         self.watch_for_outage(result.as_ref().err());
         let kept = self.keep.keep(JobResult {
-            asked: RequestMeta::from(&job),
+            meta: RequestMeta::from(&job),
             result,
             attempts,
             waited_ms: waited.map(|waited| waited.as_millis().try_into().unwrap_or(u64::MAX)),

@@ -45,9 +45,10 @@ impl StoreError {
             }
             _ => None,
         };
-        let cause = match error {
-            rusqlite::Error::FromSqlConversionFailure(_, _, cause) => format!("it holds an unreadable value: {cause}"),
-            error => error.to_string(),
+        let cause = if let rusqlite::Error::FromSqlConversionFailure(_, _, cause) = error {
+            format!("it holds an unreadable value: {cause}")
+        } else {
+            error.to_string()
         };
         StoreError { hint, ..StoreError::new(path, format!("can't {doing}: {cause}")) }
     }

@@ -10,7 +10,7 @@ fn job(seq: u64, key: u8) -> Job {
 fn arrival(seq: u64, key: u8, result: Result<&str, &str>) -> JobResult {
     let failure = |code: &str| Failure { kind: FailureKind::Transport, code: code.to_owned(), message: "m".to_owned() };
     JobResult {
-        asked: RequestMeta::from(&job(seq, key)),
+        meta: RequestMeta::from(&job(seq, key)),
         result: result
             .map(|text| Answer { text: text.to_owned(), latency_ms: 7, ..Answer::default() })
             .map_err(failure),

@@ -162,16 +162,16 @@ fn commit(
                     ])?;
                 }
                 Order::Arrived(arrival) => {
-                    let JobResult { asked, result: outcome, attempts, waited_ms, source } = arrival.as_ref();
+                    let JobResult { meta, result: outcome, attempts, waited_ms, source } = arrival.as_ref();
                     let waited_ms = waited_ms.map(milliseconds);
                     let (row, failure) = match outcome {
                         Ok(given) => {
                             answer.execute(params![
-                                asked.key,
-                                asked.body_sha256,
-                                asked.case.as_str(),
-                                targets[usize::from(asked.arm == Arm::Candidate)],
-                                asked.model,
+                                meta.key,
+                                meta.body_sha256,
+                                meta.case.as_str(),
+                                targets[usize::from(meta.arm == Arm::Candidate)],
+                                meta.model,
                                 given.model_version,
                                 milliseconds(given.latency_ms),
                                 attempts,
@@ -186,13 +186,13 @@ fn commit(
                     };
                     match (part, row) {
                         (Part::Results(run), _) => {
-                            let (seq, source, arm) = (asked.seq as i64, source.as_str(), asked.arm.as_str());
-                            let repeat = asked.repeat;
+                            let (seq, source, arm) = (meta.seq as i64, source.as_str(), meta.arm.as_str());
+                            let repeat = meta.repeat;
                             result
                                 .execute(params![run.0, seq, row, source, attempts, failure, arm, repeat, waited_ms])?;
                         }
                         (Part::Replies(run, prompt), Some(row)) => {
-                            reply.execute(params![run.0, row, prompt, asked.repeat])?;
+                            reply.execute(params![run.0, row, prompt, meta.repeat])?;
                         }
                         (Part::Replies(..), None) => {}
                     }

@@ -345,7 +345,7 @@ async fn all_permits_are_used_and_no_more() {
     let cases: Vec<String> = (0..40).map(|n| format!("c{n}")).collect();
     let ran = run_cases(gemini(&fake.url), limits, &cases).await;
     assert_eq!(ran.end.ended, StopReason::Complete);
-    let mut answered: Vec<u64> = ran.arrivals.iter().map(|arrival| arrival.asked.seq).collect();
+    let mut answered: Vec<u64> = ran.arrivals.iter().map(|arrival| arrival.meta.seq).collect();
     answered.sort_unstable();
     assert_eq!(answered, (0..40).collect::<Vec<u64>>());
     assert_eq!(fake.most_in_flight(), 5);

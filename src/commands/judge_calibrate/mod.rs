@@ -99,12 +99,8 @@ impl<'a> CalibrationRun<'a> {
             &settings.scoring.judge_calibration.path.display().to_string(),
         )?;
         let names: BTreeSet<String> = labels.keys().map(|judge_use| judge_use.judge.clone()).collect();
-        let run_targets = match settings.provider.target {
-            TargetKind::Recorded => None,
-            TargetKind::Gemini | TargetKind::Vertex | TargetKind::OpenAi | TargetKind::Sim => {
-                Some(Targets::open(settings, None)?)
-            }
-        };
+        let recorded = settings.provider.target == TargetKind::Recorded;
+        let run_targets = if recorded { None } else { Some(Targets::open(settings, None)?) };
         let judges = Judges::open(
             &names,
             settings,

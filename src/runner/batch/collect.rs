@@ -202,7 +202,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
                 self.budget.release(&waiting.expected, cost);
             }
             waiting.job = None;
-            let model = waiting.asked.model.clone();
+            let model = waiting.meta.model.clone();
             self.fresh.entry(model).or_default().push(*key);
             return Ok(());
         }
@@ -226,9 +226,9 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         if let Some(cost) = waiting.reserved {
             self.budget.release(&waiting.expected, cost);
         }
-        let event = settled(&result, |answer| self.pay(Some(&waiting.asked.model), answer));
+        let event = settled(&result, |answer| self.pay(Some(&waiting.meta.model), answer));
         let arrival = JobResult {
-            asked: waiting.asked,
+            meta: waiting.meta,
             result,
             attempts: waiting.attempts,
             waited_ms: None,

@@ -71,7 +71,7 @@ pub struct BatchRun<K, L> {
 
 /// A planned answer that has not arrived.
 struct Pending {
-    asked: RequestMeta,
+    meta: RequestMeta,
     /// Times its request was submitted, so far.
     attempts: u32,
     /// The job that holds it; `None` while it is to be submitted.
@@ -280,8 +280,8 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 self.budget.hold(&expected, cost);
                 cost.unwrap_or(0.0)
             });
-            let (asked, attempts) = (RequestMeta::from(&job), u32::from(held_by.is_some()));
-            self.waiting.insert(job.key, Pending { asked, attempts, job: held_by, line, expected, reserved });
+            let (meta, attempts) = (RequestMeta::from(&job), u32::from(held_by.is_some()));
+            self.waiting.insert(job.key, Pending { meta, attempts, job: held_by, line, expected, reserved });
         }
     }
 

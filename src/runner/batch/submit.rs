@@ -74,8 +74,8 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     fn reserve(&mut self) -> bool {
         let mut fresh: Vec<(u64, Key)> = Vec::new();
         for keys in self.fresh.values_mut() {
-            keys.sort_unstable_by_key(|key| self.waiting.get(key).map_or(0, |waiting| waiting.asked.seq));
-            fresh.extend(keys.iter().filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))));
+            keys.sort_unstable_by_key(|key| self.waiting.get(key).map_or(0, |waiting| waiting.meta.seq));
+            fresh.extend(keys.iter().filter_map(|key| Some((self.waiting.get(key)?.meta.seq, *key))));
         }
         fresh.sort_unstable();
         let mut refused = self.spent.is_some().then(String::new);
@@ -91,7 +91,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
             if refused.is_some() {
                 continue;
             }
-            let cost = (self.set.price)(&waiting.asked.model, &waiting.expected);
+            let cost = (self.set.price)(&waiting.meta.model, &waiting.expected);
             match self.budget.reserve(waiting.attempts + 1, &waiting.expected, cost) {
                 Ok(()) => {
                     waiting.reserved = Some(cost.unwrap_or(0.0));
@@ -141,7 +141,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     /// Creates a job, and insists on it as long as that may help.
     async fn create(&mut self, chunk: Chunk) -> Result<Creation, StopReason> {
         let items: Vec<(u64, Key)> =
-            chunk.keys.iter().filter_map(|key| Some((self.waiting.get(key)?.asked.seq, *key))).collect();
+            chunk.keys.iter().filter_map(|key| Some((self.waiting.get(key)?.meta.seq, *key))).collect();
         let Some((_, first)) = items.first().copied() else {
             return Ok(Creation::Yes);
         };

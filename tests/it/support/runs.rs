@@ -80,7 +80,7 @@ pub(crate) struct Ran {
 
 impl Ran {
     pub(crate) fn arrival(&self, case: &str) -> &JobResult {
-        let arrival = self.arrivals.iter().find(|arrival| arrival.asked.case.as_str() == case);
+        let arrival = self.arrivals.iter().find(|arrival| arrival.meta.case.as_str() == case);
         arrival.unwrap_or_else(|| panic!("no arrival for {case} in {self:?}"))
     }
 
