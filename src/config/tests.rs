@@ -654,6 +654,6 @@ fn the_page_of_the_settings_is_what_the_rows_say() {
     }
     assert!(
         std::fs::read_to_string(&path).unwrap_or_default() == page,
-        "docs/settings.md is stale; write it with INSTA_UPDATE=always cargo test --lib the_page_of_the_settings"
+        "docs/settings.md is stale; write it with INSTA_UPDATE=always cargo test --all-features the_page_of_the_settings"
     );
 }
