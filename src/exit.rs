@@ -2,7 +2,7 @@
 //!
 //! 1 and 101 are never used, so that a shell's generic failure or a failed build can't be taken for a verdict.
 
-/// Promote; for other commands than `eval`: done.
+/// Promote, or unchanged; for other commands than `eval`: done.
 pub const OK: u8 = 0;
 /// Usage, settings, prompt or golden data invalid, store or output folder not usable; nothing was sent.
 pub const INVALID: u8 = 2;
@@ -23,7 +23,7 @@ pub const TERMINATED: u8 = 143;
 
 /// Code and meaning of each, as `--help` and the README list them.
 pub const TABLE: &[(u8, &str)] = &[
-    (OK, "promote (or, for other commands, done)"),
+    (OK, "promote, or unchanged (for other commands: done)"),
     (INVALID, "usage, settings, prompt or golden data invalid, store or output folder not usable; nothing was sent"),
     (NOTHING, "nothing to evaluate: no case selected"),
     (BLOCK, "block"),

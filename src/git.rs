@@ -5,7 +5,7 @@ use crate::domain::Problem;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-pub(super) fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
+pub fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
     if rev.starts_with('-') {
         return Err(Problem::new(format!("`{rev}` is not a git revision: it starts with `-`")));
     }

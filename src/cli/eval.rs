@@ -62,6 +62,11 @@ fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrup
         }
     };
     prepared.iter().flat_map(|context| &context.warnings).for_each(|warning| warn_once(warning.to_string()));
+    let promotion = prepared.first().and_then(|context| context.run_info().promotion.as_ref());
+    if let Some(notice) = promotion.and_then(|promotion| promotion.notice.as_ref()) {
+        let line = log_line(notice);
+        if settings.run.quiet { warn(&line) } else { print_line(&line) }
+    }
     if settings.run.dry_run {
         let estimates = prepared.iter().map(eval::estimate_power).collect::<Result<Vec<_>, _>>()?;
         print_dry_run(&eval::forecast_all(&prepared)?, &estimates);

@@ -136,9 +136,12 @@ pub(super) struct Promote {
     /// Its verdict, with results.jsonl beside it [default: verdict.json in the output folder]
     #[arg(long, value_name = "FILE")]
     pub(super) verdict: Option<PathBuf>,
-    /// Make NAME the baseline again, without a verdict
+    /// Make NAME, as it was promoted before, the baseline again, without a verdict
     #[arg(long, conflicts_with = "verdict")]
     pub(super) rollback: bool,
+    /// Roll back to what promptgate.lock doesn't know as promoted
+    #[arg(long, value_name = "REASON", requires = "rollback", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub(super) force: Option<String>,
     #[command(flatten)]
     pub(super) settings: OptionArgs<VerdictOptions>,
 }

@@ -11,14 +11,17 @@ use crate::report::text::log_line;
 use std::path::Path;
 
 pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, Error> {
-    let Promote { name, verdict, rollback, settings } = options;
+    let Promote { name, verdict, rollback, force, settings } = options;
     let typed = settings.command_line().option("prompt", vec![name.clone()]);
     let layers = Layers::read(Path::new("."), typed, environment).check()?;
     let file = layers.config();
     if rollback {
-        let before = commands::roll_back(&name, file, &layers)?;
-        print_baseline(file, before.as_deref(), &name);
+        let done = commands::roll_back(&name, force.as_deref(), file, &layers)?;
+        print_baseline(file, done.before.as_deref(), &name);
         print_line("nothing was checked: what served before needs no verdict");
+        if let Some(path) = done.edited {
+            print_line(&log_line(&format!("{path} has other content: deploy {}, or copy it back", done.copy)));
+        }
         return Ok(exit::OK);
     }
     let path = verdict_file(verdict, &layers);
@@ -37,6 +40,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
                 Some(before) => format!("promptgate promote {} --rollback", quoted(before)),
                 None => format!("remove the line `baseline = \"{name}\"` from {file}"),
             };
+            print_line("commit promptgate.lock and prompts/.promoted with it");
             print_line(&log_line(&format!("to roll back: {back}")));
             (code, "done")
         }
@@ -47,7 +51,7 @@ pub(super) fn promote(options: Promote, environment: Environment) -> Result<u8, 
 
 fn print_baseline(file: &str, before: Option<&str>, now: &str) {
     print_line(&log_line(&match before {
-        Some(before) if before == now => format!("{file}: the baseline is `{now}` already; nothing was changed"),
+        Some(before) if before == now => format!("{file}: the baseline is `{now}` already"),
         Some(before) => format!("{file}: the baseline was `{before}`, and is `{now}` now"),
         None => format!("{file}: there was no baseline, and it is `{now}` now"),
     }));

@@ -63,7 +63,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
         _ if !gated => exit::OK,
         Decision::Promote if doubts.is_empty() => exit::OK,
         Decision::Block => exit::BLOCK,
-        Decision::Promote | Decision::Inconclusive => exit::INCONCLUSIVE,
+        Decision::Promote | Decision::Inconclusive | Decision::Unchanged => exit::INCONCLUSIVE,
     };
     Ok(RunComparison {
         first,

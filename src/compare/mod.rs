@@ -134,12 +134,12 @@ impl ComparisonBuilder {
         } else {
             self.add_deciding(row, baseline.as_ref(), &candidate);
         }
+        if row.case.critical && candidate.identical == 0 {
+            self.must_pass(&row.case.id, &row.candidate);
+        }
         for counted in [Some(candidate), baseline].into_iter().flatten() {
             self.comparison.over_budget += u64::from(counted.over_budget);
             self.comparison.not_asked += u64::from(counted.not_asked);
-        }
-        if row.case.critical {
-            self.must_pass(&row.case.id, &row.candidate);
         }
         self.add_answers(row);
     }

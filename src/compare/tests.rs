@@ -123,8 +123,8 @@ fn identical_requests_are_neither_missing_nor_evidence() {
     assert_eq!((comparison.candidate.planned, comparison.candidate.missing), (3, 0));
     assert_eq!(by_sum(&comparison.missing_against), BTreeMap::from([(0, 1)]));
     assert!(comparison.missing.is_empty());
-    // A must-pass case needs an answer all the same.
-    assert_eq!(must_pass(&comparison), [("critical-unasked", 3, 0, 0), ("critical", 3, 3, 0)]);
+    // One that was left out for want of a key says nothing.
+    assert_eq!(must_pass(&comparison), [("critical", 3, 3, 0)]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The policy base: the state of the project that golden data, checks and policy must not ask for less than; and what
 //! promptgate.toml asked for there and does not any more.
 
-use super::definition::{Definition, Origin, Weaker};
+use super::definition::{Definition, Origin, RawValue, Weaker};
 use super::file::FileSettings;
 use super::groups::{self, Exceptions};
 use super::layers::{Environment, Layers};
@@ -18,6 +18,8 @@ pub struct PolicyBaseSettings {
     pub asked_by: String,
     pub accepted: Option<String>,
     pub config: String,
+    /// The baseline is that of the file; a call can name another one.
+    pub baseline_in_file: bool,
     pub file: FileSettings,
     /// Golden files and folders of options or variables, which hold for both states.
     pub golden: Option<Vec<PathBuf>>,
@@ -46,6 +48,7 @@ impl Layers {
             asked_by,
             accepted: exceptions.accept_weaker.clone(),
             config: self.shown.clone(),
+            baseline_in_file: matches!(self.raw("baseline"), Some(RawValue { origin: Origin::File(_), .. })),
             file: self.file.clone(),
             golden: typed_golden.then(|| self.golden()),
         }
@@ -81,6 +84,10 @@ fn base_in_ci(environment: &Environment) -> Option<(&'static str, String)> {
 impl FileSettings {
     pub fn golden_paths(&self) -> Option<&[String]> {
         self.values.get("golden").map(|raw| raw.values.as_slice())
+    }
+
+    pub fn baseline(&self) -> Option<&str> {
+        self.values.get("baseline").map(RawValue::text)
     }
 
     pub fn own_commands(&self) -> &[Command] {

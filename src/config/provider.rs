@@ -24,6 +24,8 @@ pub struct ProviderSettings {
     pub batch: Option<BatchSettings>,
     pub answers: Vec<PathBuf>,
     pub key: Option<ApiKey>,
+    /// Why there is no key; whatever sends a request ends with it.
+    pub missing_key: Option<Problem>,
     /// Whose resources answer, and where, for the target `vertex`.
     pub place: Option<Place>,
     /// The file that the key came from: read once more when the key is refused.
@@ -54,8 +56,20 @@ impl Layers {
         let place = self.place(target)?;
         let answers: Vec<PathBuf> = answers.iter().map(|path| self.under_root(path)).collect();
         let answerer = self.answerer(target, base_url.as_deref(), place.as_ref(), &answers, offline)?;
-        let Answerer { target, fallback, key, key_file } = answerer;
-        Ok(ProviderSettings { target, fallback, base_url, api_version, delivery, batch, answers, key, place, key_file })
+        let Answerer { target, fallback, key, missing_key, key_file } = answerer;
+        Ok(ProviderSettings {
+            target,
+            fallback,
+            base_url,
+            api_version,
+            delivery,
+            batch,
+            answers,
+            key,
+            missing_key,
+            place,
+            key_file,
+        })
     }
 
     /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
@@ -130,8 +144,7 @@ impl Layers {
         problems.or(Some(place))
     }
 
-    /// What answers, and with which key. `offline` sends nothing, so it needs none:
-    /// a fork's pull request has no secrets, and its verdict counts as replayed.
+    /// What answers, and with which key.
     fn answerer(
         &self,
         target: Option<TargetKind>,
@@ -152,28 +165,39 @@ impl Layers {
             return Err(Problem::new(format!("the target `{}` has no base url", kind.as_str()))
                 .hint(format!("give --base-url, like {example}")));
         }
-        let own_key = match kind.def().key {
+        let keyless = Answerer::keyless(kind);
+        let found = self.with_key(keyless, (target, base_url, place), offline);
+        Ok(found.unwrap_or_else(|problem| Answerer { missing_key: Some(problem), ..Answerer::keyless(kind) }))
+    }
+
+    /// Adds the key. `offline` sends nothing, so it needs none: a fork's pull request has no secrets, and its verdict counts
+    /// as replayed.
+    fn with_key(
+        &self,
+        keyless: Answerer,
+        (target, base_url, place): (Option<TargetKind>, Option<&str>, Option<&Place>),
+        offline: bool,
+    ) -> Result<Answerer, Problem> {
+        let own_key = match keyless.target.def().key {
             KeySource::None => Some(None),
             KeySource::GoogleOrCredentials => Some(self.vertex_key(place)?),
             KeySource::Variable(name) => Some(self.own_key(name, base_url.unwrap_or_default())?),
             KeySource::Google => None,
         };
         if let Some(key) = own_key {
-            return Ok(Answerer { key, ..Answerer::keyless(kind) });
+            return Ok(Answerer { key, ..keyless });
         }
         let hint = "set GEMINI_API_KEY (or GOOGLE_API_KEY, or GEMINI_API_KEY_FILE), or rehearse with --target sim";
         match key::find(&self.environment) {
-            KeyState::Present(text, key_file) => Ok(Answerer {
-                key: Some(ApiKey::new(&text)?),
-                key_file,
-                ..Answerer::keyless(TargetKind::Gemini)
-            }),
-            KeyState::Unusable(_) if offline => Ok(Answerer::keyless(TargetKind::Gemini)),
+            KeyState::Present(text, key_file) => {
+                Ok(Answerer { key: Some(ApiKey::new(&text)?), key_file, ..keyless })
+            }
+            KeyState::Unusable(_) if offline => Ok(keyless),
             KeyState::Absent
                 if offline
                     && (target.is_some() || base_url.is_some() || key::unattended(&self.environment).is_some()) =>
             {
-                Ok(Answerer::keyless(TargetKind::Gemini))
+                Ok(keyless)
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {
@@ -258,8 +282,8 @@ impl Layers {
             );
         } else {
             match self.answerer(Some(target), service.base_url.as_deref(), None, &[], false) {
-                Ok(Answerer { key, .. }) => service.key = key,
-                Err(problem) => problems.push(problem),
+                Ok(Answerer { key, missing_key: None, .. }) => service.key = key,
+                Ok(Answerer { missing_key: Some(problem), .. }) | Err(problem) => problems.push(problem),
             }
         }
         problems.or(service)
@@ -287,11 +311,12 @@ struct Answerer {
     /// It is the simulator for want of a key.
     fallback: bool,
     key: Option<ApiKey>,
+    missing_key: Option<Problem>,
     key_file: Option<PathBuf>,
 }
 
 impl Answerer {
     fn keyless(target: TargetKind) -> Answerer {
-        Answerer { target, fallback: false, key: None, key_file: None }
+        Answerer { target, fallback: false, key: None, missing_key: None, key_file: None }
     }
 }

@@ -183,6 +183,8 @@ impl Layers {
                 return Err(problems);
             }
         };
+        // Only a verdict that asks nothing can do without.
+        problems.extend(provider.missing_key.clone().filter(|_| purpose != Purpose::Verdict));
         // One proposal file cannot hold the answers of several candidates, and on an unattended machine nobody would look.
         let propose = match snapshots {
             Some(proposals) => proposals == Proposals::Write,

@@ -22,7 +22,12 @@ fn options(pairs: &[(&'static str, &str)]) -> CommandLine {
 fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    Layers::read(folder.path(), options(given), environment(variables)).settle()
+    let settings = Layers::read(folder.path(), options(given), environment(variables)).settle()?;
+    // Whatever sends a request ends with it.
+    match &settings.provider.missing_key {
+        Some(problem) => Err(problem.clone().into()),
+        None => Ok(settings),
+    }
 }
 
 const PAIR: [(&str, &str); 2] = [("prompt", "v2"), ("baseline", "v1")];

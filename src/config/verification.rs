@@ -48,6 +48,8 @@ impl Layers {
         if prompt.is_none() {
             problems.push(no_prompt());
         }
+        let mut policy_base = self.policy_base(&exceptions);
+        policy_base.baseline_in_file &= baseline.is_none();
         let baseline = baseline.map(str::to_owned).or(named.baseline);
         let baseline = baseline.map(Baseline::from).unwrap_or_else(|| {
             problems.push(no_baseline("`none` for a verdict without one"));
@@ -70,7 +72,7 @@ impl Layers {
             commands: self.commands().to_vec(),
             policy,
             max_age,
-            policy_base: self.policy_base(&exceptions),
+            policy_base,
         })
     }
 }

@@ -8,6 +8,8 @@ string_enum! {
         Promote = "promote",
         Block = "block",
         Inconclusive = "inconclusive",
+        /// The candidate is what was promoted: there is nothing to promote, and nothing to stop.
+        Unchanged = "unchanged",
     }
 }
 
@@ -16,7 +18,7 @@ string_enum! {
     pub enum ReasonCode {
         /// Promote: worse by the margin or more is excluded.
         NotWorse = "not_worse",
-        /// Promote: both arms send the same requests.
+        /// Unchanged: both arms send the same requests.
         Identical = "identical",
         /// Promote: the pass rate is above the required one.
         PassRate = "pass_rate",

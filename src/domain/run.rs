@@ -3,6 +3,7 @@
 use super::evidence::{Changes, InputDigests};
 use super::look::{FreshKey, Look};
 use super::policy::Policy;
+use super::promotion::BaselinePromotion;
 use serde::Serialize;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,6 +24,8 @@ pub struct PromptInfo {
 pub struct RunInfo {
     pub candidate: PromptInfo,
     pub baseline: Option<PromptInfo>,
+    /// What promptgate.lock knows of the baseline.
+    pub promotion: Option<BaselinePromotion>,
     /// `gemini`, `sim`, `recorded`.
     pub target: String,
     pub simulated: bool,

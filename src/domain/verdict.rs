@@ -11,6 +11,7 @@ use super::guards::Guardrail;
 use super::look::{EarlyStop, FreshKey, Look};
 use super::outcome::Counts;
 use super::policy::Policy;
+use super::promotion::BaselinePromotion;
 use super::quarantine::QuarantineRecord;
 use super::slices::Slice;
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,9 @@ pub struct Verdict {
     pub accepted_weaker: Option<String>,
     pub candidate: PromptRecord,
     pub baseline: Option<PromptRecord>,
+    /// Absent where promptgate.lock does not know the baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<BaselinePromotion>,
     pub dataset: DatasetRecord,
     /// Per case and arm.
     pub repeats: u32,

@@ -182,8 +182,9 @@ fn conclude(
 /// the blocked ones. Of equals the first.
 fn best(verdicts: &[&Verdict]) -> Option<usize> {
     let rank = |verdict: &Verdict| match verdict.decision {
-        Decision::Promote => 2,
-        Decision::Inconclusive => 1,
+        Decision::Promote => 3,
+        Decision::Inconclusive => 2,
+        Decision::Unchanged => 1,
         Decision::Block => 0,
     };
     // Of equals `max_by` takes the last.

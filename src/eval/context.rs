@@ -10,7 +10,7 @@ use super::survey::Survey;
 use super::target::Targets;
 use super::versions::{Version, Versions};
 use crate::config::{Cache, Settings};
-use crate::domain::{Arm, CalibrationEntry, Design, Look, Problem, PromptInfo, Quarantine, RunInfo, digest};
+use crate::domain::{Arm, CalibrationEntry, Case, Design, Look, Problem, PromptInfo, Quarantine, RunInfo, digest};
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -51,6 +51,8 @@ pub struct EvalContext<'a> {
     /// Earlier runs of the same invocation.
     pub(crate) prior: PriorRuns,
     pub(crate) quarantine: Quarantine,
+    /// No key is there, and nothing has to be asked.
+    pub(crate) keyless: bool,
     pub warnings: Vec<Problem>,
 }
 
@@ -73,7 +75,7 @@ impl EvalContext<'_> {
 
     /// Signs in at the service if requests may be sent, and opens the store.
     pub(crate) fn open_store(&self) -> Result<Store, Error> {
-        if self.settings.run.cache != Cache::Only {
+        if self.settings.run.cache != Cache::Only && !self.keyless {
             self.targets.sign_in()?;
         }
         Ok(Store::open(&self.settings.root.join(STORE))?)
@@ -92,6 +94,11 @@ impl EvalContext<'_> {
             metric: policy.metric,
             estimand: policy.estimand,
         }
+    }
+
+    /// Both prompts send the same for the case, and nothing is asked.
+    pub(crate) fn leaves_out(&self, case: &Case) -> bool {
+        self.survey.identical && (!case.critical || self.keyless)
     }
 
     /// The phase that sends the requests of a look, from 0.

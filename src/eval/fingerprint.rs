@@ -2,7 +2,7 @@
 //! checks a verdict later can compute them again.
 
 use super::judges::BUILTIN;
-use super::versions::library;
+use super::lock::library;
 use crate::config::{JudgeSettings, ModelChoice, TargetKind};
 use crate::domain::{Case, Command, Problems, digest, hex};
 use sha2::{Digest, Sha256};

@@ -76,7 +76,9 @@ pub(crate) struct MustPassRetries {
 impl MustPassRetries {
     pub(crate) fn new(settings: &Settings) -> MustPassRetries {
         MustPassRetries {
-            possible: settings.gate.gated && settings.provider.target != TargetKind::Recorded,
+            possible: settings.gate.gated
+                && settings.provider.target != TargetKind::Recorded
+                && settings.provider.missing_key.is_none(),
             failed: BTreeSet::new(),
         }
     }

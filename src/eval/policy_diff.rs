@@ -1,8 +1,8 @@
 //! What the project asks for otherwise than at its policy base: golden data and checks by the comparison of `lint`, rules by
 //! that of `settings`, and the prompt that everything is compared with.
 
-use super::versions::library;
-use crate::config::{Baseline, FileSettings, PolicyBaseSettings, compare_files};
+use super::lock::Lock;
+use crate::config::{FileSettings, PolicyBaseSettings, compare_files};
 use crate::dataset::{self, GoldenRevision};
 use crate::domain::{
     Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo,
@@ -50,8 +50,10 @@ pub(crate) struct CurrentState<'a> {
     pub(crate) root: &'a Path,
     pub(crate) golden: &'a [PathBuf],
     pub(crate) base: &'a PolicyBaseSettings,
-    /// As typed, and as it was opened.
-    pub(crate) baseline: (&'a Baseline, Option<&'a PromptInfo>),
+    pub(crate) baseline: Option<&'a PromptInfo>,
+    pub(crate) candidate: &'a PromptInfo,
+    /// That of the commit.
+    pub(crate) lock: &'a Lock,
 }
 
 /// Compares with the merge base of HEAD and the revision that was asked for; with nothing where none was.
@@ -89,6 +91,16 @@ pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<Policy
     rows.extend(compare_files(&before, &today.base.file));
     cases(today, commit, &before, &mut rows)?;
     rows.extend(baseline(today, commit));
+    let lock = today.lock.change(today.candidate, today.baseline);
+    let lock = lock.map_err(|problem| DiffError::CurrentState(problem.into()))?;
+    if let Some(name) = today.base.file.baseline()
+        && today.lock.serving().is_some()
+        && lock.promoted.iter().any(|promoted| promoted == name)
+    {
+        // What is tested against what serves was promoted in the same change.
+        rows.iter_mut().filter(|row| row.kind == "baseline").for_each(|row| row.weaker = false);
+    }
+    rows.extend(lock.row);
     Ok(rows)
 }
 
@@ -184,16 +196,15 @@ fn cases(
 
 /// A baseline that was edited is not what serves; compared with a worse one, every candidate looks good.
 fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
-    let (Baseline::Prompt(name), Some(info)) = today.baseline else {
-        return None;
-    };
-    if name.starts_with("git:") {
+    let PromptInfo { name, path, sha256, .. } = today.baseline?;
+    // A revision, or what was promoted, can't be edited.
+    if name.starts_with("git:") || today.lock.pin(name, Some(path)).is_some() {
         return None;
     }
-    let then = library(today.root).open(&format!("git:{commit}:{name}"), None).ok()?;
-    (then.sha256 != info.sha256).then(|| PolicyChange {
+    let then = today.lock.library().open(&format!("git:{commit}:{name}"), None).ok()?;
+    (then.sha256 != *sha256).then(|| PolicyChange {
         before: Some(then.sha256),
-        after: Some(info.sha256.clone()),
+        after: Some(sha256.clone()),
         ..weaker("baseline-edited", clip(name))
     })
 }

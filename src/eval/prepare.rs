@@ -4,15 +4,18 @@ use super::context::{EvalContext, RunKind};
 use super::embeddings::Embedders;
 use super::fingerprint::FingerprintInputs;
 use super::judges::Judges;
+use super::lock::{Lock, library};
 use super::policy_diff::{self, CurrentState};
 use super::prior_runs::PriorRuns;
 use super::reruns::{self, RerunPlan};
 use super::survey::{self, Survey, SurveyScope};
 use super::target::Targets;
-use super::versions::{Versions, library, open_versions};
+use super::versions::{Versions, open_versions};
 use super::{STORE, calibration, now};
 use crate::config::{Cache, Earlier, Settings, TargetKind};
-use crate::domain::{Arm, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex};
+use crate::domain::{
+    Arm, BaselinePromotion, Changes, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
+};
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::plan::{Plan, Selection};
@@ -26,7 +29,16 @@ use time::OffsetDateTime;
 /// All mistakes in prompts and golden files, or no case selected.
 pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Error> {
     let arms = &settings.arms;
-    let versions = open_versions(&settings.root, &arms.prompt, &arms.baseline, &arms.models)?;
+    let lock = match kind {
+        RunKind::Gate { .. } => Lock::of_run(&settings.root, &settings.gate.policy_base)?,
+        RunKind::AaTest => Lock::none(&settings.root),
+    };
+    let versions = open_versions(&arms.prompt, &arms.baseline, &arms.models, &lock)?;
+    if let Some(problem) = &settings.provider.missing_key
+        && !versions.candidate_serves()
+    {
+        return Err(problem.clone().into());
+    }
     if settings.provider.target != TargetKind::Recorded {
         let priced = versions.all().map(|version| (version.info.model.as_str(), version.tier(settings)));
         check_prices(settings, priced)?;
@@ -48,12 +60,23 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
     }
     let rerun = plan_rerun(settings, kind, &mut survey)?;
     let plan = rerun.plan(versions.baseline.is_some());
-    let info = run_info(settings, kind, &versions, &survey, &rerun, &plan)?;
+    let info = run_info(settings, kind, (&versions, &lock), &survey, &rerun, &plan)?;
+    let keyless = match &settings.provider.missing_key {
+        Some(_) if asks_nothing(&survey, &info) => {
+            if std::mem::take(&mut survey.critical) > 0 {
+                survey.warnings.push(Problem::new("no key is set, so must-pass cases are not asked again"));
+            }
+            true
+        }
+        Some(problem) => return Err(problem.clone().into()),
+        None => false,
+    };
     let warnings = settings.warnings.iter().chain(&survey.warnings).chain(&rerun.notes);
     Ok(EvalContext {
         warnings: warnings.cloned().collect(),
         quarantine: Quarantine::of_run(&info.policy, &info.started_at),
         prior: PriorRuns::default(),
+        keyless,
         settings,
         selection,
         rules,
@@ -68,6 +91,16 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
         plan,
         info,
     })
+}
+
+/// Nothing has to be asked of a candidate that serves: every must-pass case was there when it was promoted, or is at the
+/// policy base.
+fn asks_nothing(survey: &Survey, info: &RunInfo) -> bool {
+    let Changes { base, rows, .. } = &info.changes;
+    let same_cases = |promotion: &BaselinePromotion| {
+        promotion.dataset_sha256.as_ref() == Some(&info.dataset_sha256) || (base.is_some() && rows.is_empty())
+    };
+    survey.identical && (survey.critical == 0 || info.promotion.as_ref().is_some_and(same_cases))
 }
 
 fn survey_run(
@@ -138,7 +171,7 @@ fn plan_rerun(settings: &Settings, kind: RunKind, survey: &mut Survey) -> Result
 fn run_info(
     settings: &Settings,
     kind: RunKind,
-    versions: &Versions,
+    (versions, lock): (&Versions, &Lock),
     survey: &Survey,
     rerun: &RerunPlan,
     plan: &Plan,
@@ -151,6 +184,7 @@ fn run_info(
     Ok(RunInfo {
         candidate,
         baseline: baseline.cloned(),
+        promotion: versions.promotion.clone(),
         target: settings.provider.target.as_str().to_owned(),
         simulated: settings.provider.target == TargetKind::Sim,
         dataset_sha256: survey.dataset.sha256.clone(),
@@ -173,7 +207,9 @@ fn run_info(
             root: &settings.root,
             golden: &settings.dataset.golden,
             base: &settings.gate.policy_base,
-            baseline: (&settings.arms.baseline, baseline),
+            baseline,
+            candidate: &versions.candidate.info,
+            lock,
         })?,
         started_at: now(),
     })

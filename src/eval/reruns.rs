@@ -278,7 +278,7 @@ impl RerunPlan {
         let favour = |decision| match decision {
             Decision::Block => 0,
             Decision::Inconclusive => 1,
-            Decision::Promote => 2,
+            Decision::Promote | Decision::Unchanged => 2,
         };
         match before {
             Some(before)

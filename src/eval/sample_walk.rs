@@ -114,7 +114,7 @@ impl SampleWalk<'_> {
     fn case(&self, case: &Case, index: u64, visit: &mut Visitor<'_>) -> Result<(), StopWalk> {
         let EvalContext { survey, plan, .. } = self.context;
         let included = self.phase.includes(case, index, survey.schedule.as_ref(), self.retries);
-        if !included || (survey.identical && !case.critical) {
+        if !included || self.context.leaves_out(case) {
             return Ok(());
         }
         let baseline = self.render(case, Arm::Baseline)?;

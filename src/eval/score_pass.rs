@@ -259,7 +259,7 @@ impl<'a> ScorePass<'a> {
         if !self.scope.sends(index, case) {
             return Outcome::Skipped(Skip::Decided);
         }
-        if self.context.survey.identical && (!case.critical || arm == Arm::Baseline) {
+        if self.context.leaves_out(case) || (self.context.survey.identical && arm == Arm::Baseline) {
             return Outcome::Skipped(Skip::Identical);
         }
         match &self.state.end.ended {

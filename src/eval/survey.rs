@@ -28,6 +28,7 @@ pub(crate) struct Survey {
     pub(crate) selected: u64,
     /// How much the selected cases can tell.
     pub(crate) sizes: Sizes,
+    /// Must-pass cases that are asked.
     pub(crate) critical: u64,
     /// Both arms render the same requests.
     pub(crate) identical: bool,

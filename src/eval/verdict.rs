@@ -76,6 +76,7 @@ pub(crate) fn assemble(
         accepted_weaker: run.changes.accepted.clone(),
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run.baseline.as_ref().map(|info| record(info, comparison.baseline_served)),
+        promotion: run.promotion.clone(),
         dataset: DatasetRecord { sha256: run.dataset_sha256.clone(), cases: run.cases, total: run.total },
         repeats: run.repeats,
         tested: run.tested.clone(),
@@ -110,11 +111,12 @@ pub(crate) fn assemble(
     }
 }
 
-/// Only a computed promote is 0. Without a gate, 0 says that every planned answer has an outcome, and not all are errors.
+/// Only a computed promote, or unchanged, is 0. Without a gate, 0 says that every planned answer has an outcome, and not all
+/// are errors.
 fn exit_code(gated: bool, comparison: &Comparison, decision: Decision) -> u8 {
     if gated {
         return match decision {
-            Decision::Promote => exit::OK,
+            Decision::Promote | Decision::Unchanged => exit::OK,
             Decision::Block => exit::BLOCK,
             Decision::Inconclusive => exit::INCONCLUSIVE,
         };

@@ -89,7 +89,8 @@ fn within(alpha: f64, shares: &[f64]) -> Option<f64> {
 /// Why earlier looks leave no room for a promotion.
 pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
     match before {
-        LooksBefore::Clear | LooksBefore::Final { decision: Decision::Promote, other_rules: false, .. } => None,
+        LooksBefore::Clear
+        | LooksBefore::Final { decision: Decision::Promote | Decision::Unchanged, other_rules: false, .. } => None,
         LooksBefore::Final { decision, run, attempts, other_rules } => {
             let rule = match attempts {
                 _ if *other_rules && *decision == Decision::Promote => {

@@ -178,7 +178,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
     let decision = combine(&reasons);
     let look_decision = looks::decision_of_look(decision, &reasons);
     reasons.retain(|reason| match speaks_for(reason.code) {
-        Decision::Promote => decision == Decision::Promote,
+        good @ (Decision::Promote | Decision::Unchanged) => decision == good,
         Decision::Block => true,
         // What is open doesn't matter once the candidate is blocked, but that the run is not whole does.
         Decision::Inconclusive => {
@@ -233,7 +233,8 @@ fn speaks_for(code: ReasonCode) -> Decision {
 /// The decision that a reason speaks for, and whether how the prompts differ was looked at all the same.
 fn meaning(code: ReasonCode) -> (Decision, bool) {
     match code {
-        ReasonCode::NotWorse | ReasonCode::Identical | ReasonCode::PassRate => (Decision::Promote, true),
+        ReasonCode::NotWorse | ReasonCode::PassRate => (Decision::Promote, true),
+        ReasonCode::Identical => (Decision::Unchanged, true),
         ReasonCode::Critical
         | ReasonCode::Regression
         | ReasonCode::PassRateLow
@@ -263,16 +264,11 @@ fn meaning(code: ReasonCode) -> (Decision, bool) {
     }
 }
 
-/// Block before inconclusive before promote; nothing to say is inconclusive.
+/// Block before inconclusive before the rest; nothing to say is inconclusive.
 fn combine(reasons: &[Reason]) -> Decision {
-    let any = |decision| reasons.iter().any(|reason| speaks_for(reason.code) == decision);
-    if any(Decision::Block) {
-        Decision::Block
-    } else if any(Decision::Inconclusive) || !any(Decision::Promote) {
-        Decision::Inconclusive
-    } else {
-        Decision::Promote
-    }
+    let order = [Decision::Block, Decision::Inconclusive, Decision::Promote, Decision::Unchanged];
+    let spoken_for = |decision: &Decision| reasons.iter().any(|reason| speaks_for(reason.code) == *decision);
+    order.into_iter().find(spoken_for).unwrap_or(Decision::Inconclusive)
 }
 
 fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {

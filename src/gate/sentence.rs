@@ -63,6 +63,7 @@ impl Sentence<'_> {
             (Decision::Promote, _) if promotable => format!("{candidate} may go live"),
             (Decision::Promote, _) => format!("{candidate} may not go live on this run"),
             (Decision::Block, _) => format!("{candidate} must not go live"),
+            (Decision::Unchanged, _) => format!("Nothing to promote in {candidate}"),
             (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {candidate}"),
             (
                 Decision::Inconclusive,
@@ -85,7 +86,7 @@ impl Sentence<'_> {
                 },
                 phrases::points(policy.margin)
             ),
-            ReasonCode::Identical => format!("it sends the model exactly what {baseline} sends, so it can't be worse"),
+            ReasonCode::Identical => format!("it sends the model exactly what {baseline} sends"),
             ReasonCode::PassRate => format!("over {cases} it gets at least the required {required} right"),
             ReasonCode::Critical => format!("it fails {}", self.must_pass(Standing::Fails, first)),
             ReasonCode::Regression => format!(

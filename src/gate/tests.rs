@@ -245,7 +245,7 @@ fn nothing_judged_is_never_a_promotion() {
 }
 
 #[test]
-fn identical_requests_promote_unless_a_must_pass_case_is_in_trouble() {
+fn identical_requests_are_unchanged_unless_a_must_pass_case_is_in_trouble() {
     let identical = || {
         let mut comparison = compared(&[], 3);
         comparison.identical = true;
@@ -257,7 +257,7 @@ fn identical_requests_promote_unless_a_must_pass_case_is_in_trouble() {
         let decided = decided(&with_must_pass(identical(), must_pass));
         (decided.decision, codes(&decided))
     };
-    assert_eq!(of(&[]), (Decision::Promote, vec!["identical"]));
+    assert_eq!(of(&[]), (Decision::Unchanged, vec!["identical"]));
     assert_eq!(of(&[critical("c", 3, 3, 1)]), (Decision::Block, vec!["critical"]));
     assert_eq!(of(&[critical("c", 3, 0, 0)]), (Decision::Inconclusive, vec!["critical_unscored"]));
     // Without a baseline there is nothing to be identical to.
@@ -443,7 +443,7 @@ fn simulated(loss: f64, runs: u32) -> (f64, f64) {
         match decided(&compared(&draw_differences(200, 3, loss, &mut random), 3)).decision {
             Decision::Promote => promoted += 1,
             Decision::Block => blocked += 1,
-            Decision::Inconclusive => {}
+            Decision::Inconclusive | Decision::Unchanged => {}
         }
     }
     (f64::from(promoted) / f64::from(runs), f64::from(blocked) / f64::from(runs))
@@ -579,7 +579,7 @@ fn a_tag_that_gets_worse_stops_what_the_average_would_promote() {
     // Where nothing is decided by differences, nothing is said of tags.
     let identical = Comparison { identical: true, ..tagged(&[(-3, 10), (0, 10)]) };
     let decided = whole(&identical);
-    assert_eq!((decided.decision, decided.slices[0].gate), (Decision::Promote, SliceGate::Unknown));
+    assert_eq!((decided.decision, decided.slices[0].gate), (Decision::Unchanged, SliceGate::Unknown));
 }
 
 /// A tag may be blocked by a chance above alpha, where `slice_q` is larger. With an answer missing it is no longer lost for

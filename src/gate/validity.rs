@@ -131,6 +131,6 @@ pub(super) fn identical(comparison: &Comparison) -> Reason {
     };
     reason(
         ReasonCode::Identical,
-        format!("both prompts send the same requests, so the candidate can't be worse than the baseline{critical}"),
+        format!("both prompts send the same requests, so there is nothing to promote{critical}"),
     )
 }

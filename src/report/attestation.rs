@@ -56,7 +56,9 @@ fn statement(verdict: &Verdict, results: Option<&ResultsFile>) -> Value {
     match (passed, verdict.decision) {
         (true, _) => passed_tests.push("gate/aggregate".to_owned()),
         (false, Decision::Promote) => failed_tests.push("gate/promotable (promote, but not promotable)".to_owned()),
-        (false, Decision::Block | Decision::Inconclusive) => failed_tests.push(format!("gate/aggregate ({decision})")),
+        (false, Decision::Block | Decision::Inconclusive | Decision::Unchanged) => {
+            failed_tests.push(format!("gate/aggregate ({decision})"))
+        }
     }
     let mut warned_tests: Vec<String> = Vec::new();
     for warning in &verdict.warnings {

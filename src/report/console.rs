@@ -11,7 +11,7 @@
 //! ```
 
 use super::highlights::{CaseList, Headline, Highlights};
-use super::numbers::{comparison_lines, cost, count, early, latency, rate, retries};
+use super::numbers::{comparison_lines, cost, count, early, latency, promotions, rate, retries};
 use super::redactor::Redactor;
 use super::summary::{caveats, left_behind, needed};
 use super::text::{log_line, truncate};
@@ -155,6 +155,7 @@ impl Console {
         if verdict.baseline.is_some() {
             let difference = verdict.difference.as_ref();
             lines.extend(comparison_lines(&verdict.paired, baseline.as_ref(), candidate.as_ref(), difference));
+            lines.extend(promotions(verdict).map(|(text, _)| ("promotions", log_line(&text))));
         } else {
             lines.push(("candidate", format!("pass rate {}", rate(candidate.as_ref()))));
         }
@@ -209,7 +210,7 @@ const YELLOW: &str = "1;33";
 
 fn color(decision: Decision) -> &'static str {
     match decision {
-        Decision::Promote => GREEN,
+        Decision::Promote | Decision::Unchanged => GREEN,
         Decision::Block => RED,
         Decision::Inconclusive => YELLOW,
     }

@@ -1,7 +1,7 @@
 //! Numbers as people read them. Never `NaN`: what is not a number is a dash.
 
 pub(super) use crate::domain::count;
-use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, PairCounts, Verdict, WaitTimes};
+use crate::domain::{ArmRate, Arms, Difference, EarlyStop, Latency, PairCounts, PromotionTotal, Verdict, WaitTimes};
 
 /// What stands for a number that is not known.
 pub(super) const UNKNOWN: &str = "–";
@@ -35,6 +35,24 @@ pub(super) fn difference(difference: &Difference) -> String {
         // 90%, not 90.0%.
         percent(*confidence).replace(".0%", "%")
     )
+}
+
+/// What the promotions that led to the baseline came to, and whether a loss of the margin is possible by now:
+/// `12 promotions since 2026-09-03: -4.1 points (-7.9 to -0.3) in total, estimated`.
+pub(super) fn promotions(verdict: &Verdict) -> Option<(String, bool)> {
+    let total = verdict.promotion.as_ref()?.total.as_ref()?;
+    let PromotionTotal { promotions, since, estimate, low, high } = total;
+    let doubtful = *low <= -verdict.policy.margin;
+    let doubt = format!("; a loss of {:.1} points since then can't be ruled out", 100.0 * verdict.policy.margin);
+    let text = format!(
+        "{} since {since}: {} points ({} to {}) in total, estimated{}",
+        count(*promotions, "promotion", "promotions"),
+        points(*estimate),
+        points(*low),
+        points(*high),
+        if doubtful { &doubt } else { "" }
+    );
+    Some((text, doubtful))
 }
 
 pub(super) fn comparison_lines(

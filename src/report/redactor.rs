@@ -2,8 +2,9 @@
 //! them, so none can forget to hide them, and no escape or cut can save half of one.
 
 use crate::domain::{
-    ArmRow, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec, Failure, Label, Outcome, Place, Policy, PolicyBase,
-    PolicyChange, PromptInfo, PromptRecord, Reason, RunInfo, ScoredSample, Slice, Turn, Verdict, Warning,
+    ArmRow, BaselinePromotion, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec, Failure, Label, Outcome, Place,
+    Policy, PolicyBase, PolicyChange, PromptInfo, PromptRecord, Reason, RunInfo, ScoredSample, Slice, Turn, Verdict,
+    Warning,
 };
 use crate::secret::{Redact, SecretForms, redact_all};
 use serde_json::Value;
@@ -93,6 +94,7 @@ impl Redactor {
             look: _,
             fresh_key,
             changes,
+            promotion,
             started_at: _,
         } = &mut run;
         for prompt in [Some(candidate), baseline.as_mut()].into_iter().flatten() {
@@ -105,6 +107,7 @@ impl Redactor {
         self.changes(base, rows);
         self.hide_all(accepted);
         self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));
+        self.promotion(promotion);
         run
     }
 
@@ -148,6 +151,7 @@ impl Redactor {
             accepted_weaker,
             candidate,
             baseline,
+            promotion,
             dataset: _,
             repeats: _,
             tested: _,
@@ -186,6 +190,7 @@ impl Redactor {
             self.hide_all(&mut line.path);
         }
         self.hide_all([sentence, target]);
+        self.promotion(promotion);
         self.policy(policy);
         self.changes(policy_base, changed);
         self.hide_all(accepted_weaker);
@@ -226,6 +231,13 @@ impl Redactor {
                 (tag, until)
             })
             .collect();
+    }
+
+    fn promotion(&self, promotion: &mut Option<BaselinePromotion>) {
+        if let Some(BaselinePromotion { notice, dataset_sha256: _, total }) = promotion {
+            self.hide_all(notice);
+            self.hide_all(total.as_mut().map(|total| &mut total.since));
+        }
     }
 
     fn changes(&self, base: &mut Option<PolicyBase>, rows: &mut [PolicyChange]) {

@@ -2,7 +2,7 @@
 
 use super::highlights::{CaseList, FlakyHeadline, Headline, Highlights};
 use super::judges;
-use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, rate, retries, z};
+use super::numbers::{UNKNOWN, cost, count, difference, early, latency, percent, points, promotions, rate, retries, z};
 use super::output::Output;
 use super::redactor::Redactor;
 use super::text::{md_code, md_inline, truncate};
@@ -77,6 +77,7 @@ fn page(verdict: &Verdict, highlights: &Highlights) -> String {
     let mut page = verdict_line(verdict);
     page.push_str(&fresh(verdict));
     page.push_str(&weaker(verdict));
+    page.push_str(&baseline_notice(verdict));
     page.push_str(&rule(verdict));
     page.push_str(&banners(verdict));
     page.push('\n');
@@ -111,6 +112,7 @@ pub(super) fn verdict_line(verdict: &Verdict) -> String {
         Decision::Promote => "✅ **promote**",
         Decision::Block => "❌ **block**",
         Decision::Inconclusive => "⚠️ **inconclusive**",
+        Decision::Unchanged => "✅ **unchanged**",
     };
     let how = match (verdict.simulated, verdict.replayed) {
         (true, _) => " (SIMULATED)",
@@ -148,6 +150,12 @@ pub(super) fn left_behind(fresh: &FreshKey) -> String {
         if decisions.len() == 1 { "was" } else { "were" },
         decisions.join(", ")
     )
+}
+
+/// What was compared, where settings or the prompt's file say otherwise.
+fn baseline_notice(verdict: &Verdict) -> String {
+    let notice = verdict.promotion.as_ref().and_then(|promotion| promotion.notice.as_deref());
+    notice.map_or_else(String::new, |notice| format!("\n> **BASELINE**: {}.\n", md_inline(&truncate(notice, MESSAGE))))
 }
 
 /// Whether the project asks for less than it did.
@@ -299,6 +307,9 @@ fn numbers(verdict: &Verdict) -> String {
             let _ = write!(text, ", z promote {}, z block {}", z(scores.promote), z(scores.block));
         }
         text.push_str(".\n");
+    }
+    if let Some((promotions, doubtful)) = promotions(verdict) {
+        let _ = write!(text, "\n{}{}.\n", if doubtful { "**WARNING**: " } else { "" }, md_inline(&promotions));
     }
     let (margin, tolerance) = match verdict.judges.as_ref().and_then(|judges| judges.found.scale) {
         Some(scale) => (scale.margin_scaled, scale.tolerance_scaled),

@@ -107,7 +107,11 @@ impl Store {
 
 impl FromSql for Decision {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Decision> {
-        by_name(value, [Decision::Promote, Decision::Block, Decision::Inconclusive], Decision::as_str)
+        by_name(
+            value,
+            [Decision::Promote, Decision::Block, Decision::Inconclusive, Decision::Unchanged],
+            Decision::as_str,
+        )
     }
 }
 

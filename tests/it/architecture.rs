@@ -61,7 +61,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("cel", &["scoring/matchers/expression"]),
     ("rustix", &["scoring/command/process"]),
     ("getrandom", &["scoring/command/process"]),
-    ("toml", &["config"]),
+    ("toml", &["config", "eval/lock"]),
     ("statrs", &["compare", "gate", "stats"]),
     ("similar", &["report"]),
     ("indicatif", &["report/progress"]),

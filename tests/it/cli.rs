@@ -53,6 +53,7 @@ fn the_same_prompt_twice_asks_only_the_critical_cases() {
     );
     project.run("eval --prompt v2 --baseline v2").assert_exit(0);
     let verdict = project.verdict();
+    assert_eq!((verdict["decision"].as_str(), verdict["promotable"].as_bool()), (Some("unchanged"), Some(false)));
     assert_eq!(verdict["reasons"][0]["code"], "identical");
     assert_eq!(verdict["requests"], 3);
     project.run("eval --prompt v1 --baseline v1").assert_exit(10);

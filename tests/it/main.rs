@@ -26,6 +26,7 @@ mod guardrails;
 mod import;
 mod judge;
 mod judge_calibrate;
+mod lock;
 mod money;
 mod no_evidence;
 mod outlook;

@@ -325,9 +325,10 @@ fn a_verdict_that_miscounts_is_not_promotable() {
 #[test]
 fn without_a_baseline_the_failing_cases_are_shown() {
     let dir = tempfile::tempdir().unwrap();
-    let run = RunInfo { baseline: None, simulated: false, total: 11, ..run() };
+    let run = RunInfo { baseline: None, promotion: None, simulated: false, total: 11, ..run() };
     let verdict = Verdict {
         baseline: None,
+        promotion: None,
         simulated: false,
         dataset: DatasetRecord { total: 11, ..verdict().dataset },
         rates: Arms { baseline: None, ..verdict().rates },

@@ -176,5 +176,5 @@ fn fewer_units_than_looks_and_equal_prompts_end_as_they_did() {
     project.write("prompts/v2.prompt", project.read("prompts/v1.prompt"));
     service.expect(&project, EARLY, (0, "identical", 0));
     assert_eq!(project.verdict()["look"].get("shares"), None);
-    verify(&project).assert_exit(0);
+    verify(&project).assert_exit(11).assert_stderr("the verdict is unchanged");
 }

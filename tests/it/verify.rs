@@ -270,7 +270,7 @@ fn repeats_tags_errors_and_must_pass_cases_are_computed_alike() {
     verify(&project, "--baseline none --min-pass-rate 0.5").assert_exit(0);
     evaluate(&project, "--baseline v2").assert_exit(0);
     assert_eq!(project.verdict()["tested"]["identical"], true);
-    verify(&project, "--baseline v2").assert_exit(0);
+    verify(&project, "--baseline v2").assert_exit(11).assert_stderr("the verdict is unchanged");
 }
 
 #[test]

@@ -35,7 +35,9 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
         "a report could not be written, or the run was interrupted; run `promptgate eval` again",
     );
     expect(
-        recorded.exit_code != exit::OK || recorded.decision == Decision::Promote || !recorded.gated,
+        recorded.exit_code != exit::OK
+            || matches!(recorded.decision, Decision::Promote | Decision::Unchanged)
+            || !recorded.gated,
         format!("the verdict is {}, but its exit code is 0", recorded.decision.as_str()),
         "an exit code that says the same",
         EDITED,

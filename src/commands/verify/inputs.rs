@@ -5,6 +5,7 @@ use crate::config::{Baseline, VerificationSettings};
 use crate::domain::{Changes, InputDigests, PolicyChange, Problem, Problems, PromptRecord, Verdict};
 use crate::error::Error;
 use crate::eval::Version;
+use crate::eval::lock::Lock;
 use crate::eval::policy_diff::{CurrentState, DiffError, since};
 use crate::eval::survey::Survey;
 use crate::eval::versions::Versions;
@@ -102,7 +103,7 @@ pub(super) fn check_rows_digest(recorded: &Verdict, rows: &ResultsReader) -> Opt
 pub(super) fn check_policy_base(
     recorded: &Verdict,
     settings: &VerificationSettings,
-    versions: &Versions,
+    (versions, lock): (&Versions, &Lock),
     misses: &mut Problems,
 ) -> Result<Changes, Error> {
     let base = &settings.policy_base;
@@ -124,7 +125,9 @@ pub(super) fn check_policy_base(
         root: &settings.root,
         golden: &settings.golden,
         base,
-        baseline: (&settings.baseline, versions.baseline.as_ref().map(|version| &version.info)),
+        baseline: versions.baseline.as_ref().map(|version| &version.info),
+        candidate: &versions.candidate.info,
+        lock,
     };
     let rows = git::commit(&settings.root, &policy_base.commit)
         .map_err(DiffError::Base)

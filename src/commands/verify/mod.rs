@@ -12,10 +12,12 @@ use crate::domain::{Arms, Changes, DecidingJudges, Decision, Look, Problem, Prob
 use crate::error::Error;
 use crate::eval::calibration;
 use crate::eval::fingerprint::FingerprintInputs;
+use crate::eval::lock::Lock;
 use crate::eval::survey::{self, Survey, SurveyScope};
 use crate::eval::versions::{Versions, open_versions};
 use crate::exit;
 use crate::gate;
+use crate::git;
 use crate::plan::{Schedule, Selection};
 use crate::provider::ProviderConfig;
 use crate::report::{ResultsReader, read_verdict};
@@ -47,7 +49,7 @@ impl Verification {
         match self.decision {
             Some(Decision::Block) => exit::BLOCK,
             Some(Decision::Promote) if self.misses.is_empty() => exit::OK,
-            Some(Decision::Promote | Decision::Inconclusive) | None => exit::INCONCLUSIVE,
+            Some(Decision::Promote | Decision::Inconclusive | Decision::Unchanged) | None => exit::INCONCLUSIVE,
         }
     }
 }
@@ -57,7 +59,10 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     let recorded = read_verdict(path)?;
     let settings = layers.verification(&recorded.target, baseline)?;
     let mut rows = ResultsReader::open(&path.with_file_name(ROWS), recorded.repeats, recorded.baseline.is_some())?;
-    let versions = open_versions(&settings.root, &settings.prompt, &settings.baseline, &settings.models)?;
+    // That a commit can't be read is told below.
+    let commit = recorded.policy_base.as_ref().and_then(|base| git::commit(&settings.root, &base.commit).ok());
+    let lock = Lock::at(&settings.root, &settings.policy_base, commit.as_deref())?;
+    let versions = open_versions(&settings.prompt, &settings.baseline, &settings.models, &lock)?;
     let rules = Rules::new(&settings.root).with_commands(Commands::new(&settings.root, &settings.commands));
     let survey = survey_all(&settings, &versions, &rules)?;
     let calibrations = match survey.judge_roles.is_empty() {
@@ -82,7 +87,7 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     misses.extend(inputs::check_baseline(&recorded, &settings, versions.baseline.as_ref()));
     misses.extend(inputs::check_dataset(&recorded, &survey, &now));
     misses.extend(inputs::check_rows_digest(&recorded, &rows));
-    let changes = inputs::check_policy_base(&recorded, &settings, &versions, &mut misses)?;
+    let changes = inputs::check_policy_base(&recorded, &settings, (&versions, &lock), &mut misses)?;
 
     let same_data = recorded.dataset.sha256 == survey.dataset.sha256 && recorded.dataset.cases == survey.dataset.total;
     let schedule = survey.schedule.as_ref().filter(|_| same_data);

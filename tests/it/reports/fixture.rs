@@ -1,12 +1,12 @@
 //! A run that holds every kind of outcome and every hostile text.
 
 use promptgate::domain::{
-    Answer, ArmRate, ArmRow, Arms, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec, Completion, Counts,
-    DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric, GuardStatus, Guardrail,
-    InputDigests, Latency, Look, Method, Metric, ModelRecord, Outcome, PairCounts, Place, Policy, PolicyBase,
-    PolicyChange, PriceList, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo, SampleSize, Score, ScoredSample,
-    Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict, WaitTimes, Warning, WarningCode,
-    ZScores,
+    Answer, ArmRate, ArmRow, Arms, BaselinePromotion, Case, CaseId, CaseRow, Changes, CheckResult, CheckSpec,
+    Completion, Counts, DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric,
+    GuardStatus, Guardrail, InputDigests, Latency, Look, Method, Metric, ModelRecord, Outcome, PairCounts, Place,
+    Policy, PolicyBase, PolicyChange, PriceList, PromotionTotal, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo,
+    SampleSize, Score, ScoredSample, Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict,
+    WaitTimes, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -21,6 +21,17 @@ pub(super) fn run() -> RunInfo {
     RunInfo {
         candidate: prompt("v2", "2"),
         baseline: Some(prompt("v1", "1")),
+        promotion: Some(BaselinePromotion {
+            notice: Some("the baseline is `v1` as promoted on 2026-09-03 <b>@team</b>\n::error::x".into()),
+            dataset_sha256: None,
+            total: Some(PromotionTotal {
+                promotions: 12,
+                since: "2026-09-03".into(),
+                estimate: -0.041,
+                low: -0.079,
+                high: -0.003,
+            }),
+        }),
         target: "sim".into(),
         simulated: true,
         dataset_sha256: "d".repeat(64),
@@ -89,6 +100,7 @@ pub(super) fn verdict() -> Verdict {
         key: run.key,
         look: run.look,
         fresh_key: run.fresh_key,
+        promotion: run.promotion,
         policy: run.policy,
         policy_base: run.changes.base,
         changed: run.changes.rows,
