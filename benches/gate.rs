@@ -8,7 +8,7 @@ use promptgate::internals::stats::Rule;
 use promptgate::internals::stats::{CORRECTION, Differences, UnitKind};
 use std::hint::black_box;
 
-const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
+const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05, block_alpha: 0.015 };
 
 /// What the gate asks of the worst, the best and the seen differences.
 fn decide(units: &Units, parts: u64, kind: UnitKind) -> (bool, bool, (f64, f64)) {
@@ -59,6 +59,7 @@ fn decisions(c: &mut Criterion) {
 fn simulating(c: &mut Criterion) {
     let simulation = Simulation {
         cases: 200,
+        weights: Vec::new(),
         repeats: 3,
         rule: RULE,
         scenario: Scenario::Std,

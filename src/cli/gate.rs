@@ -5,7 +5,7 @@ use super::options::{Gate as Command, Simulate, choice};
 use super::terminal::{print_json, print_line};
 use crate::commands::{Row, Rule, Scenario, Simulation};
 use crate::config::{Cases, DifferenceRules, Environment, VerdictRules};
-use crate::domain::{Problems, Sequential, Words as _};
+use crate::domain::{Problem, Problems, Sequential, Words as _};
 use crate::error::Error;
 use crate::exit;
 use serde_json::{Value, json};
@@ -17,20 +17,33 @@ pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Err
     }
 }
 
+/// `20x9`: 20 cases of weight 9.
+fn weight_group(text: &str) -> Result<(u32, u32), Problem> {
+    let parts = text.split_once('x').and_then(|(cases, weight)| cases.parse().ok().zip(weight.parse().ok()));
+    parts.filter(|(cases, weight)| *cases > 0 && *weight > 0).ok_or_else(|| {
+        Problem::new(format!("--weights {text}")).expected("COUNTxWEIGHT in whole numbers, like 180x1 20x9")
+    })
+}
+
 fn simulate(options: Simulate) -> Result<u8, Error> {
-    let Simulate { n, scenario: scenario_name, runs, seed, difference, json, settings } = options;
+    let Simulate { n, weights, scenario: scenario_name, runs, seed, difference, json, settings } = options;
     let mut problems = Problems::default();
-    let DifferenceRules { margin, tolerance, alpha, estimand, .. } = settings.group(&mut problems);
+    let DifferenceRules { margin, tolerance, alpha, block_alpha, estimand, .. } = settings.group(&mut problems);
     let Cases { repeat, .. } = settings.group(&mut problems);
     let VerdictRules { sequential: early, .. } = settings.group(&mut problems);
     let scenario = choice("--scenario", &scenario_name, Scenario::WORDS).unwrap_or_else(|problem| {
         problems.push(problem);
         Scenario::Std
     });
+    let weights = weights.iter().filter_map(|group| weight_group(group).map_err(|problem| problems.push(problem)).ok());
+    let weights: Vec<(u32, u32)> = weights.collect();
     problems.or(())?;
+    let n =
+        if weights.is_empty() { n } else { weights.iter().fold(0, |sum: u32, (cases, _)| sum.saturating_add(*cases)) };
     let sequential = if early { Sequential::Looks } else { Sequential::Off };
-    let rule = Rule { margin, tolerance, alpha };
-    let simulation = Simulation { cases: n, repeats: repeat, rule, scenario, estimand, sequential, runs, seed };
+    let rule = Rule { margin, tolerance, alpha, block_alpha };
+    let simulation =
+        Simulation { cases: n, weights, repeats: repeat, rule, scenario, estimand, sequential, runs, seed };
     let rows = simulation.table(&difference)?;
     let share = |decided: u32| f64::from(decided) / f64::from(runs);
     if json {
@@ -54,6 +67,7 @@ fn simulate(options: Simulate) -> Result<u8, Error> {
             "margin": margin,
             "tolerance": tolerance,
             "alpha": alpha,
+            "block_alpha": block_alpha,
             "scenario": scenario,
             "estimand": estimand,
             "sequential": sequential,
@@ -63,7 +77,9 @@ fn simulate(options: Simulate) -> Result<u8, Error> {
         }));
         return Ok(exit::OK);
     }
-    print_line(&format!("{n} cases, {repeat} repeats, margin {margin}, tolerance {tolerance}, alpha {alpha}"));
+    print_line(&format!(
+        "{n} cases, {repeat} repeats, margin {margin}, tolerance {tolerance}, alpha {alpha}, block_alpha {block_alpha}"
+    ));
     print_line(&format!("scenario {scenario_name}, estimand {}, {runs} runs a row, seed {seed}", estimand.as_str()));
     let looks = if early { "   cases asked" } else { "" };
     print_line(&format!("true difference   promote     block   inconclusive{looks}"));

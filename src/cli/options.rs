@@ -75,7 +75,7 @@ options! {
 }
 
 options! {
-    SimulateOptions: ; repeat, margin, tolerance, alpha, estimand, sequential
+    SimulateOptions: ; repeat, margin, tolerance, alpha, block_alpha, estimand, sequential
 }
 
 options! {
@@ -98,7 +98,7 @@ options! {
 }
 
 options! {
-    CompareOptions: ConfigFile; margin, tolerance, alpha, strict_model
+    CompareOptions: ConfigFile; margin, tolerance, alpha, block_alpha, strict_model
 }
 
 options! {
@@ -180,7 +180,10 @@ pub(super) struct Simulate {
     /// Golden cases
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub(super) n: u32,
-    /// What the cases are like: std, diffuse, high, flaky or lopsided
+    /// Cases of different weights instead, like 180x1 20x9: 180 that weigh 1, and 20 that weigh 9
+    #[arg(long, value_name = "COUNTxWEIGHT", num_args = 1.., conflicts_with = "n")]
+    pub(super) weights: Vec<String>,
+    /// What the cases are like: std, diffuse, high, flaky, lopsided or heavy
     #[arg(long, value_name = "NAME", default_value = "std")]
     pub(super) scenario: String,
     /// Simulated runs a row

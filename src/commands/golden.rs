@@ -157,7 +157,8 @@ fn needs() -> Needs {
     let alike = fewest_cases(policy.margin, policy.alpha);
     Needs {
         alike,
-        typical: sample_size::to_compare(&policy, policy.alpha, &unknown).map_or(alike, |needed| needed.cases),
+        typical: sample_size::to_compare(&policy, (policy.alpha, policy.block_alpha), &unknown)
+            .map_or(alike, |needed| needed.cases),
         repeats: unknown.repeats,
     }
 }

@@ -161,8 +161,10 @@ settings! {
         margin: f64 = Policy::default().margin, share(0.5), "SHARE" { weaker: Weaker::Larger };
         /// Block if being worse by more than this share is demonstrated
         tolerance: f64 = Policy::default().tolerance, share(0.5), "SHARE" { weaker: Weaker::Larger };
-        /// Chance of each wrong decision
+        /// Chance of a wrong promotion
         alpha: f64 = Policy::default().alpha, share(0.2), "SHARE" { weaker: Weaker::Larger };
+        /// Chance of a wrong block; what lies between is inconclusive
+        block_alpha: f64 = Policy::default().block_alpha, share(0.2), "SHARE" { weaker: Weaker::Smaller };
         /// What an answer scores: pass (1 or 0) or score (what its checks scored, 0 to 1)
         metric: Metric = Metric::default().as_str(), words::<Metric>(), "METRIC" { weaker: Weaker::AnyOther };
         /// What the difference is about: population (cases like these) or dataset (exactly these)

@@ -26,6 +26,7 @@ impl Layers {
             margin: difference.margin,
             tolerance: difference.tolerance,
             alpha: difference.alpha,
+            block_alpha: difference.block_alpha,
             metric: difference.metric,
             estimand: difference.estimand,
             min_pass_rate: verdict.min_pass_rate,

@@ -13,8 +13,10 @@ pub struct Policy {
     pub margin: f64,
     /// Blocking requires that being worse by more than this is demonstrated; 0..=margin.
     pub tolerance: f64,
-    /// Chance of each wrong decision; 0..=0.2.
+    /// Chance to promote wrongly; 0..=0.2. A promotion is also held where a loss beyond the tolerance is shown with this error.
     pub alpha: f64,
+    /// Chance to block wrongly for a loss beyond the tolerance; 0..=0.2.
+    pub block_alpha: f64,
     pub estimand: Estimand,
     /// What an answer scores. Absent from the serialized policy, and so from its digest, unless it is the score.
     #[serde(skip_serializing_if = "is_default")]
@@ -69,6 +71,7 @@ impl Default for Policy {
             margin: 0.05,
             tolerance: 0.01,
             alpha: 0.05,
+            block_alpha: 0.015,
             estimand: Estimand::Population,
             metric: Metric::Pass,
             min_pass_rate: None,
@@ -77,7 +80,7 @@ impl Default for Policy {
             sequential: Sequential::Off,
             strict_model: false,
             slice_margin: 0.10,
-            slice_q: 0.05,
+            slice_q: 0.015,
             critical_tags: Vec::new(),
             critical_margin: None,
             guardrails: Guardrails::default(),

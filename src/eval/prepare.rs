@@ -14,7 +14,7 @@ use super::versions::{Versions, open_versions};
 use super::{STORE, calibration, now};
 use crate::config::{Cache, Earlier, Settings, TargetKind};
 use crate::domain::{
-    Arm, BaselinePromotion, Changes, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
+    Arm, BaselinePromotion, Changes, Estimand, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
 };
 use crate::error::Error;
 use crate::plan::price::Tier;
@@ -112,9 +112,11 @@ fn survey_run(
     targets: &Targets,
 ) -> Result<Survey, Error> {
     let recorded = settings.provider.target == TargetKind::Recorded;
-    let (may_be_identical, sequential) = match kind {
-        RunKind::Gate { .. } => (!recorded, settings.gate.policy.sequential),
-        RunKind::AaTest => (false, Sequential::Off),
+    let policy = &settings.gate.policy;
+    let compares = settings.gate.gated && versions.baseline.is_some() && policy.estimand == Estimand::Population;
+    let (may_be_identical, sequential, margin) = match kind {
+        RunKind::Gate { .. } => (!recorded, policy.sequential, compares.then_some(policy.margin)),
+        RunKind::AaTest => (false, Sequential::Off, None),
     };
     let scope = SurveyScope {
         golden: &settings.dataset.golden,
@@ -126,6 +128,7 @@ fn survey_run(
         recorded,
         may_be_identical: may_be_identical && targets.are_one(),
         sequential,
+        margin,
         today: OffsetDateTime::now_utc().date(),
     };
     survey::survey(&scope, versions)

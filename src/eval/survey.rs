@@ -16,7 +16,7 @@ use crate::prompt::variables::Variable;
 use crate::provider::RequestEncoder;
 use crate::scoring;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use time::Date;
@@ -65,6 +65,8 @@ pub(crate) struct SurveyScope<'a> {
     pub(crate) may_be_identical: bool,
     /// Spread the cases over looks.
     pub(crate) sequential: Sequential,
+    /// The margin, where a unit could be as heavy as it.
+    pub(crate) margin: Option<f64>,
     /// Models retire.
     pub(crate) today: Date,
 }
@@ -117,6 +119,12 @@ pub(crate) fn survey(scope: &SurveyScope<'_>, versions: &Versions) -> Result<Sur
                 .hint("check --case, --tag, --limit and --shard")
         };
         return Err(Error::Nothing(problem));
+    }
+    // Only the whole dataset can promote.
+    let margin = scope.margin.filter(|_| !pass.identical && walk.selected() == dataset.total);
+    if let Some(dominating) = margin.and_then(|margin| pass.weighed.dominating(margin)) {
+        problems.push(dominating);
+        return Err(problems.into());
     }
     let mut survey = pass.finish(dataset, walk.selected());
     doubts.append(&mut survey.warnings);
@@ -181,46 +189,63 @@ struct VariableSupply {
 #[derive(Debug, Default)]
 struct WeightSums {
     cases: u64,
-    size: f64,
-    squares: f64,
-    /// Cases that are in no cluster.
-    alone: u64,
-    alone_squares: f64,
-    clusters: HashMap<Arc<str>, f64>,
+    weights: BTreeMap<u64, u64>,
+    /// The heaviest case that is in no cluster.
+    heaviest: Option<(u64, Place)>,
+    /// Cases that are in no cluster, by weight.
+    alone: BTreeMap<u64, u64>,
+    /// Weight and cases of a cluster, and where its first case stands.
+    clusters: HashMap<Arc<str>, (u64, u32, Place)>,
 }
 
 impl WeightSums {
     fn add(&mut self, case: &Case) {
         self.cases += 1;
         // What weighs nothing tells nothing.
-        let weight = f64::from(case.weight);
-        if weight <= 0.0 {
+        let weight = u64::from(case.weight);
+        if weight == 0 {
             return;
         }
-        self.size += weight;
-        self.squares += weight * weight;
+        *self.weights.entry(weight).or_default() += 1;
         match &case.cluster {
-            Some(cluster) => *self.clusters.entry(Arc::clone(cluster)).or_default() += weight,
+            Some(cluster) => {
+                let entry = self.clusters.entry(Arc::clone(cluster));
+                let (size, cases, _) = entry.or_insert_with(|| (0, 0, case.place.clone()));
+                *size += weight;
+                *cases += 1;
+            }
             None => {
-                self.alone += 1;
-                self.alone_squares += weight * weight;
+                *self.alone.entry(weight).or_default() += 1;
+                if self.heaviest.as_ref().is_none_or(|(heaviest, _)| *heaviest < weight) {
+                    self.heaviest = Some((weight, case.place.clone()));
+                }
             }
         }
     }
 
     fn sizes(&self) -> Sizes {
-        let effective = |squares: f64| {
-            if squares > 0.0 { self.size * self.size / squares } else { 0.0 }
-        };
-        // Whole numbers, so that the order of the clusters changes nothing.
-        let in_clusters: f64 = self.clusters.values().map(|weight| weight * weight).sum();
-        Sizes {
-            cases: self.cases,
-            weighed: effective(self.squares),
-            units: effective(self.alone_squares + in_clusters),
-            groups: self.alone + self.clusters.len() as u64,
-            clustered: !self.clusters.is_empty(),
+        let mut units: BTreeMap<(u64, u32), u64> = self.alone.iter().map(|(weight, n)| ((*weight, 1), *n)).collect();
+        for (size, cases, _) in self.clusters.values() {
+            *units.entry((*size, *cases)).or_default() += 1;
         }
+        Sizes { cases: self.cases, weights: self.weights.clone(), units, clustered: !self.clusters.is_empty() }
+    }
+
+    /// The problem of a unit that alone can be as much as the margin.
+    fn dominating(&self, margin: f64) -> Option<Problem> {
+        let (size, share) = self.sizes().dominating(margin)?;
+        let cluster = self.clusters.iter().filter(|(_, unit)| unit.0 == size).min_by_key(|(name, _)| Arc::clone(name));
+        let (what, place) = match (cluster, &self.heaviest) {
+            (Some((name, (.., place))), _) => (format!("the cluster \"{name}\""), place.clone()),
+            (None, Some((_, place))) => ("this case".to_owned(), place.clone()),
+            (None, None) => return None,
+        };
+        let percent = |share: f64| format!("{:.1}%", share * 100.0);
+        Some(
+            Problem::at(place, format!("{what} has {} of the weight of all cases", percent(share)))
+                .expected(format!("at most {}, half the margin, for what is more than twice as heavy as the mean", percent(margin / 2.0)))
+                .hint("split it, lower its weight, add cases, or allow a larger margin; --estimand dataset decides about exactly these cases"),
+        )
     }
 }
 

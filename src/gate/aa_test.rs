@@ -122,9 +122,7 @@ pub fn rule(policy: &Policy, comparison: &Comparison, deciding: &DecidingJudges)
     let looked = judge_error::assess(policy, comparison, Some(deciding));
     match looked.weak {
         Some(weak) => Err(weak.message),
-        None => {
-            Ok(Rule { margin: looked.policy.margin, tolerance: looked.policy.tolerance, alpha: looked.policy.alpha })
-        }
+        None => Ok(Rule::of(&looked.policy)),
     }
 }
 
@@ -334,7 +332,7 @@ impl<'a> Pool<'a> {
 mod tests {
     use super::*;
 
-    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
+    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05, block_alpha: 0.015 };
 
     fn case(baseline: &[u32], candidate: &[u32]) -> AaCase {
         AaCase {

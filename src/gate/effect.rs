@@ -16,8 +16,9 @@ pub(super) fn paired(
     comparison: &Comparison,
     statistics: &Statistics,
 ) -> (Reason, Option<SampleSize>) {
-    let rule = Rule { margin: policy.margin, tolerance: policy.tolerance, alpha: policy.alpha };
-    let blocks = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.block));
+    let rule = Rule::of(policy);
+    let blocks = |arm: &Differences| rule.blocks(arm);
+    let doubtful = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.alpha.max(levels.block)));
     let promotes = |arm: &Differences| rule.promotes_at(arm, arm.critical(levels.promote));
     let numbers = statistics.numbers(comparison);
     let missing = comparison.candidate.missing + comparison.baseline.missing;
@@ -43,7 +44,7 @@ pub(super) fn paired(
     }
     // A difference within the margin may at the same time be a proven loss beyond the tolerance. If only missing answers
     // keep that proof from holding, they must not turn a block into a promotion.
-    if promotes(&statistics.missing_against) && !blocks(&statistics.missing_against) {
+    if promotes(&statistics.missing_against) && !doubtful(&statistics.missing_against) {
         let message = format!("not worse by {} or more: {numbers}", phrases::points(policy.margin));
         return (reason(ReasonCode::NotWorse, message), None);
     }
@@ -53,7 +54,7 @@ pub(super) fn paired(
     let needed = sample_size::to_compare(policy, levels.next, comparison);
     let message = format!(
         "not enough data to decide: {}; {numbers}{}",
-        phrases::still_open(policy),
+        phrases::still_open(policy, promotes(&statistics.missing_against)),
         phrases::advice(needed.as_ref())
     );
     (reason(ReasonCode::TooFew, message), needed)
@@ -85,11 +86,11 @@ pub(super) fn absolute(
     let (missing_against, n) = mean_rate(&comparison.passes_missing_against, comparison.repeats);
     let (missing_for, _) = mean_rate(&comparison.passes_missing_for, comparison.repeats);
     let low = proportions::conservative(missing_against, n, levels.promote).0;
-    let high = proportions::conservative(missing_for, n, levels.block).1;
+    let high = proportions::conservative(missing_for, n, levels.alpha).1;
     let seen = statistics.candidate_rate.map_or_else(String::new, |rate| phrases::rate(rate.pass));
     let interval = format!(
         "{} CI {} to {}; {}",
-        phrases::percent(1.0 - (levels.promote + levels.block)),
+        phrases::percent(1.0 - (levels.promote + levels.alpha)),
         phrases::rate(low),
         phrases::rate(high),
         phrases::size(comparison)
@@ -99,7 +100,7 @@ pub(super) fn absolute(
     let missing = comparison.candidate.missing;
     let decided_without_missing = share(comparison.candidate_rate, comparison.repeats).is_some_and(|(rate, cases)| {
         let low = proportions::conservative(rate, cases, levels.promote).0;
-        let high = proportions::conservative(rate, cases, levels.block).1;
+        let high = proportions::conservative(rate, cases, levels.alpha).1;
         low >= required || high < required
     });
     if n > 0 && high < required {
@@ -112,7 +113,7 @@ pub(super) fn absolute(
         (hangs_on_missing(comparison, missing, &numbers), None)
     } else {
         let rate = statistics.candidate_rate.map_or(missing_against, |rate| rate.pass);
-        let needed = sample_size::to_exceed(required, rate, n, levels.next);
+        let needed = sample_size::to_exceed(required, rate, n, levels.next.0);
         let message = format!(
             "not enough data to tell whether the pass rate reaches the required {required_text}: {numbers}{}",
             phrases::advice(needed.as_ref())

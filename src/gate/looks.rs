@@ -17,10 +17,12 @@ use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 pub(super) struct Levels {
     pub(super) promote: f64,
     pub(super) block: f64,
+    /// Of everything else; a loss shown with it holds a promotion.
+    pub(super) alpha: f64,
     /// Share of wrongly blocked tags.
     slice_q: f64,
-    /// Of promoting, at the next look if there is one: what an advice goes by.
-    pub(super) next: f64,
+    /// Of promoting and of blocking, at the next look if there is one: what an advice goes by.
+    pub(super) next: (f64, f64),
 }
 
 impl Levels {
@@ -36,22 +38,23 @@ impl Levels {
             [] => of_attempt(alpha, attempt, attempts),
             shares => within(alpha, shares),
         };
-        let block = share(policy.alpha, attempt)?;
-        let candidates = f64::from(candidates);
+        let alpha = share(policy.alpha, attempt)?;
+        let (candidates, next) = (f64::from(candidates), (attempt + 1).min(attempts));
         Some(Levels {
-            promote: block / candidates,
-            block,
+            promote: alpha / candidates,
+            block: share(policy.block_alpha, attempt)?,
+            alpha,
             slice_q: share(policy.slice_q, attempt)?,
-            next: share(policy.alpha, (attempt + 1).min(attempts))? / candidates,
+            next: (share(policy.alpha, next)? / candidates, share(policy.block_alpha, next)?),
         })
     }
 
     pub(super) fn apply(&self, policy: &Policy) -> Policy {
-        Policy { alpha: self.block, slice_q: self.slice_q, ..policy.clone() }
+        Policy { alpha: self.alpha, block_alpha: self.block, slice_q: self.slice_q, ..policy.clone() }
     }
 }
 
-/// The policy with the error of promoting that a look may use, for what is foretold of it; `None` if the look is none.
+/// The policy with the errors that a look may use, for what is foretold of it; `None` if the look is none.
 pub fn policy_for_look(policy: &Policy, look: &Look) -> Option<Policy> {
     let levels = Levels::of(policy, look)?;
     Some(Policy { alpha: levels.promote, ..levels.apply(policy) })
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn one_look_uses_all_of_it_to_the_last_digit() {
         let only = levels(&Look::ONLY).unwrap();
-        assert_eq!((only.promote, only.block, only.next), (0.05, 0.05, 0.05));
+        assert_eq!((only.promote, only.block, only.next), (0.05, 0.015, (0.05, 0.015)));
         assert_eq!(only.apply(&policy()), policy());
         let whole = Look { shares: vec![1.0], ..Look::ONLY };
         let planned = Policy { sequential: Sequential::Looks, ..policy() };
@@ -170,10 +173,10 @@ mod tests {
         for (number, bound) in [(1, 2.961), (2, 2.094), (3, 1.710)] {
             let levels = levels(&attempt(number, 3)).unwrap();
             assert!((critical(levels.promote) - bound).abs() < 1e-3, "{levels:?}");
-            assert_eq!(levels.promote, levels.block);
+            assert!(levels.promote == levels.alpha && levels.block < levels.alpha, "{levels:?}");
         }
         let first = levels(&attempt(1, 3)).unwrap();
-        assert_eq!(first.next, levels(&attempt(2, 3)).unwrap().promote);
+        assert_eq!(first.next.0, levels(&attempt(2, 3)).unwrap().promote);
     }
 
     #[test]
@@ -183,7 +186,7 @@ mod tests {
             let policy = Policy { sequential: Sequential::Looks, ..policy() };
             // It had to be planned.
             assert_eq!(levels(&look), None);
-            Levels::of(&policy, &look).map(|levels| levels.block)
+            Levels::of(&policy, &look).map(|levels| levels.alpha)
         };
         let (first, last) = (at(&[0.5]).unwrap(), at(&[0.5, 1.0]).unwrap());
         assert!(first < 0.01 && last < 0.05 && last > 0.04, "{first} {last}");
@@ -207,7 +210,7 @@ mod tests {
     fn candidates_share_the_error_of_promoting_alone() {
         let four = Look { candidates: 4, ..Look::ONLY };
         let four = levels(&four).unwrap();
-        assert_eq!((four.promote, four.block), (0.0125, 0.05));
+        assert_eq!((four.promote, four.block), (0.0125, 0.015));
     }
 
     #[test]

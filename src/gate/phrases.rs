@@ -159,12 +159,12 @@ pub(super) fn no_such_look(look: &Look) -> String {
 }
 
 /// The required loss bounds, for the open verdict.
-pub(super) fn still_open(policy: &Policy) -> String {
-    format!(
-        "a loss of {} is not excluded, and a loss of more than {} is not shown",
-        points(policy.margin),
-        points(policy.tolerance)
-    )
+pub(super) fn still_open(policy: &Policy, excluded: bool) -> String {
+    let (margin, tolerance) = (points(policy.margin), points(policy.tolerance));
+    match excluded {
+        true => format!("a loss of {margin} is excluded, but one of more than {tolerance} is likely"),
+        false => format!("a loss of {margin} is not excluded, and a loss of more than {tolerance} is not shown"),
+    }
 }
 
 #[cfg(test)]

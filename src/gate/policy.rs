@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 impl Policy {
     /// Checks that the rules make sense: `0 < tolerance <= margin <= 0.5`, `0 < alpha <= 0.2`,
-    /// `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`, `0 < slice_margin <= 1`, `0 < slice_q <= 0.2`,
+    /// `0 < block_alpha <= 0.2`, `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`, `0 < slice_margin <= 1`, `0 < slice_q <= 0.2`,
     /// `0 < critical_margin <= 0.5`, given if and only if there are critical tags; a quarantine of at most 100 tags, none of
     /// which is critical, each until a day.
     ///
@@ -30,11 +30,13 @@ impl Policy {
                     .hint("the tolerance is the loss that still goes unblocked; the margin is the loss that must be excluded"),
             );
         }
-        if !(self.alpha > 0.0 && self.alpha <= 0.2) {
-            problems.push(
-                Problem::new(format!("`alpha` is {}", self.alpha))
-                    .expected("more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most"),
-            );
+        for (key, alpha) in [("alpha", self.alpha), ("block_alpha", self.block_alpha)] {
+            if !(alpha > 0.0 && alpha <= 0.2) {
+                problems.push(
+                    Problem::new(format!("`{key}` is {alpha}"))
+                        .expected("more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most"),
+                );
+            }
         }
         if let Some(rate) = self.min_pass_rate
             && !(rate > 0.0 && rate < 1.0)
@@ -185,6 +187,8 @@ mod tests {
             Policy { tolerance: -0.01, ..policy() },
             Policy { alpha: 0.21, ..policy() },
             Policy { alpha: f64::NAN, ..policy() },
+            Policy { block_alpha: 0.0, ..policy() },
+            Policy { block_alpha: f64::NAN, ..policy() },
             Policy { min_pass_rate: Some(f64::NAN), ..policy() },
             Policy { min_pass_rate: Some(0.0), ..policy() },
             Policy { max_missing: f64::NAN, ..policy() },
@@ -233,11 +237,11 @@ mod tests {
         assert_ne!(policy_digest(&policy), policy_digest(&super::super::fixtures::policy()));
     }
 
-    /// The same by hand: `printf %s '{"alpha":0.05,"estimand":"population","margin":0.05,"max_missing":0.05,
-    /// "min_pass_rate":null,"slice_margin":0.1,"slice_q":0.05,"tolerance":0.01}' | sha256sum`, on one line.
+    /// The same by hand: `printf %s '{"alpha":0.05,"block_alpha":0.015,"estimand":"population","margin":0.05,
+    /// "max_missing":0.05,"min_pass_rate":null,"slice_margin":0.1,"slice_q":0.015,"tolerance":0.01}' | sha256sum`, on one line.
     #[test]
     fn the_digest_is_that_of_the_sorted_json() {
-        assert_eq!(policy_digest(&policy()), "c150c1d039957b2888e7f6e47d7d57dfa06317d818fd03125845bbf1e3f3cac5");
+        assert_eq!(policy_digest(&policy()), "d869e7e066e832ad0d70fc8cf00240a62e8a5277c04c8e7c2e7dd2d3f369dfe6");
         assert_ne!(policy_digest(&policy()), policy_digest(&Policy { margin: 0.04, ..policy() }));
     }
 }

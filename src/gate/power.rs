@@ -11,18 +11,22 @@
 //! takes v for V, and promises up to six points too much at 200 cases and
 //! more below. V depends on more of the differences than their variance, so they are pictured: lasting differences as cases
 //! that one arm alone passes, noise as single answers that came out otherwise. Against simulated runs ([`super::simulate`]) it is
-//! off by less than five points from 50 cases on, and promises up to five too much at 20.
+//! off by less than five points from 60 equal cases on. Fewer units, and units of unequal size, are simulated instead, by the
+//! same model ([`Forecast`]).
 //!
 //! The loss that would be blocked with a chance of 80% is found in the same way, where a loss breaks cases outright.
 
 use super::judge_error;
 use super::phrases;
 use super::sample_size;
+use super::simulate::{Forecast, UnitGroup};
 use crate::domain::{Comparison, DecidingJudges, Design, Estimand, Policy, SampleSize, Unit, Units};
-use crate::stats::planning::{POWER, TYPICAL, Variation, fewest_cases};
+use crate::stats::planning::{POWER, TYPICAL, Variation, fewest};
 use crate::stats::proportions;
+use crate::stats::rule::Rule;
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
 use crate::stats::{beta, bisect, normal, student};
+use std::collections::BTreeMap;
 
 /// A plan below this chance is worth a warning.
 const HARDLY: f64 = 0.5;
@@ -37,20 +41,76 @@ const MODEL_UNITS: f64 = 1e9;
 const PARTS: u32 = 1_000_000;
 /// The most that noise takes of a model; beyond it answers differ by less, not more of them.
 const NOISY: f64 = 0.9;
-/// Halvings of a search between 0 and 1.
+/// Halvings of a search between 0 and 1, and of one among simulations.
 const STEPS: u32 = 40;
+const SIMULATED_STEPS: u32 = 7;
+/// Below so many units the formula promises too much; up to so many they are simulated, so many times.
+const FEW_UNITS: f64 = 60.0;
+const MOST_UNITS: f64 = 5_000.0;
+const RUNS: u32 = 2_000;
+/// In a search, where most are far from what is looked for.
+const SEARCH_RUNS: u32 = 400;
 
 /// How much the planned cases can tell.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Sizes {
     pub cases: u64,
-    /// Equally heavy cases that tell as much: (Σw)² / Σw², at most `cases`.
-    pub weighed: f64,
-    /// The same of what is drawn independently: clusters, and cases that are in none.
-    pub units: f64,
-    /// How many of these there are.
-    pub groups: u64,
+    /// How many cases have which weight.
+    pub weights: BTreeMap<u64, u64>,
+    /// How many units have which size and number of cases: clusters, and cases that are in none.
+    pub units: BTreeMap<(u64, u32), u64>,
     pub clustered: bool,
+}
+
+/// Units and how heavy they are, in all and squared.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Heaviness {
+    units: f64,
+    size: f64,
+    squares: f64,
+    largest: f64,
+}
+
+impl Heaviness {
+    fn of(groups: impl Iterator<Item = (u64, u64)>) -> Heaviness {
+        groups.fold(Heaviness::default(), |sum, (size, units)| {
+            let (size, units) = (size as f64, units as f64);
+            Heaviness {
+                units: sum.units + units,
+                size: sum.size + units * size,
+                squares: sum.squares + units * size * size,
+                largest: sum.largest.max(size),
+            }
+        })
+    }
+
+    /// Equally heavy ones that tell as much: (Σs)² / Σs².
+    fn effective(self) -> f64 {
+        if self.squares > 0.0 { self.size * self.size / self.squares } else { 0.0 }
+    }
+
+    /// Mean of the squared relative sizes: 1 where all are equal.
+    fn unevenness(self) -> f64 {
+        (self.units / self.effective().max(1.0)).max(1.0)
+    }
+}
+
+impl Sizes {
+    fn of_cases(&self) -> Heaviness {
+        Heaviness::of(self.weights.iter().map(|(weight, cases)| (*weight, *cases)))
+    }
+
+    fn of_units(&self) -> Heaviness {
+        Heaviness::of(self.units.iter().map(|((size, _), units)| (*size, *units)))
+    }
+
+    /// The share of all weight that the largest unit has, if it is more than half the margin and the unit more than twice as
+    /// heavy as they are on average: then a loss of the margin may be this unit's alone, and no number of cases tells.
+    pub fn dominating(&self, margin: f64) -> Option<(u64, f64)> {
+        let Heaviness { units, size, largest, .. } = self.of_units();
+        let share = largest / size;
+        (largest > 2.0 * size / units && share > margin / 2.0).then_some((largest as u64, share))
+    }
 }
 
 /// Where the variation comes from.
@@ -123,11 +183,11 @@ pub fn estimate_power(
         return Some(alone(policy, policy.min_pass_rate?, sizes));
     }
     let plan = PlannedComparison::new(&judged.policy, design, sizes, variance);
-    let fewest = plan.fewest();
+    let (fewest, promotes) = (plan.fewest(), plan.promotes(RUNS));
     Some(PowerEstimate::Compared {
-        promotes: plan.promotes(),
+        promotes,
         detectable: plan.detectable(),
-        needed: (plan.promotes() < POWER).then(|| plan.needed(sizes)).flatten(),
+        needed: (promotes < POWER).then(|| plan.needed()).flatten(),
         fewest: fewest.filter(|fewest| *fewest > sizes.cases),
         variance,
         clustered: sizes.clustered && design.estimand == Estimand::Population,
@@ -139,46 +199,56 @@ struct PlannedComparison<'a> {
     policy: &'a Policy,
     estimand: Estimand,
     repeats: u32,
-    /// Equally heavy cases, and what is drawn independently.
-    weighed: f64,
-    drawn: f64,
-    groups: f64,
-    /// Few clusters have a t distribution.
-    clustered: bool,
+    sizes: &'a Sizes,
+    of_cases: Heaviness,
+    of_units: Heaviness,
+    /// So many times as many cases.
+    factor: f64,
     variation: Variation,
+    /// `None` where it is typical.
+    within: Option<f64>,
 }
 
 impl<'a> PlannedComparison<'a> {
-    fn new(policy: &'a Policy, design: &Design, sizes: &Sizes, variance: VarianceSource) -> PlannedComparison<'a> {
-        let variation = match variance {
-            VarianceSource::Runs { within, .. } => Variation { within, ..TYPICAL },
-            VarianceSource::Typical => TYPICAL,
+    fn new(policy: &'a Policy, design: &Design, sizes: &'a Sizes, variance: VarianceSource) -> PlannedComparison<'a> {
+        let within = match variance {
+            VarianceSource::Runs { within, .. } => Some(within),
+            VarianceSource::Typical => None,
         };
         PlannedComparison {
             policy,
             estimand: design.estimand,
             repeats: design.repeats,
-            weighed: sizes.weighed,
-            drawn: sizes.units,
-            groups: sizes.groups as f64,
-            clustered: sizes.clustered,
-            variation,
+            sizes,
+            of_cases: sizes.of_cases(),
+            of_units: sizes.of_units(),
+            factor: 1.0,
+            variation: Variation { within: within.unwrap_or(TYPICAL.within), ..TYPICAL },
+            within,
         }
     }
 
+    /// What is drawn, and how heavy it is.
+    fn drawn(&self) -> Heaviness {
+        match self.estimand {
+            Estimand::Population => self.of_units,
+            Estimand::Dataset => self.of_cases,
+        }
+    }
+
+    /// Equally heavy units.
     fn units(&self) -> f64 {
-        match self.estimand {
-            Estimand::Population => self.drawn,
-            Estimand::Dataset => self.weighed * f64::from(self.repeats),
-        }
+        let each = if self.estimand == Estimand::Dataset { f64::from(self.repeats) } else { 1.0 };
+        self.drawn().effective() * self.factor * each
     }
 
-    fn critical(&self) -> f64 {
+    fn critical(&self, alpha: f64) -> f64 {
+        let groups = self.of_units.units * self.factor;
         match self.estimand {
-            Estimand::Population if self.clustered && self.groups < FEW_CLUSTERS as f64 => {
-                student::critical(self.policy.alpha, self.groups - 1.0)
+            Estimand::Population if self.sizes.clustered && groups < FEW_CLUSTERS as f64 => {
+                student::critical(alpha, groups - 1.0)
             }
-            Estimand::Population | Estimand::Dataset => normal::critical(self.policy.alpha),
+            Estimand::Population | Estimand::Dataset => normal::critical(alpha),
         }
     }
 
@@ -188,7 +258,7 @@ impl<'a> PlannedComparison<'a> {
             // The noise of a cluster's cases averages out.
             Estimand::Population => (
                 self.variation.between,
-                self.variation.within * (self.drawn / self.weighed).min(1.0),
+                self.variation.within * (self.of_units.effective() / self.of_cases.effective()).min(1.0),
                 f64::from(self.repeats),
             ),
             // The cases are given, and a unit is one answer in each arm.
@@ -212,9 +282,10 @@ impl<'a> PlannedComparison<'a> {
         Differences::of_units(&units, u64::from(PARTS), UnitKind::Case)
     }
 
-    /// The chance that the difference seen lies above (`sign` 1) or below (`sign` -1) `mu0` by what the test asks for.
-    fn chance(&self, model: &Differences, mu0: f64, sign: f64) -> f64 {
-        let (units, critical) = (self.units(), self.critical());
+    /// The chance that the difference seen lies above (`sign` 1) or below (`sign` -1) `mu0` by what the test of error `alpha`
+    /// asks for.
+    fn chance(&self, model: &Differences, mu0: f64, sign: f64, alpha: f64) -> f64 {
+        let (units, critical) = (self.units(), self.critical(alpha));
         let (Some(mean), Some(variance)) = (model.mean(), model.variance()) else {
             return 0.0;
         };
@@ -233,29 +304,62 @@ impl<'a> PlannedComparison<'a> {
         }
     }
 
-    fn promotes(&self) -> f64 {
-        self.chance(&self.model(0.0), -self.policy.margin, 1.0)
+    fn is_simulated(&self) -> bool {
+        let Heaviness { units, .. } = self.drawn();
+        let uneven =
+            self.drawn().unevenness() > 1.0 + 1e-9 || (self.sizes.clustered && self.estimand == Estimand::Population);
+        let drawn = units.max(self.of_cases.units) * self.factor * f64::from(self.repeats);
+        (uneven || self.units() < FEW_UNITS) && drawn <= MOST_UNITS
+    }
+
+    fn promotes(&self, runs: u32) -> f64 {
+        if !self.is_simulated() {
+            return self.chance(&self.model(0.0), -self.policy.margin, 1.0, self.policy.alpha);
+        }
+        let times = |units: u64| (units as f64 * self.factor).round() as u64;
+        let groups: Vec<UnitGroup> = match self.estimand {
+            Estimand::Population => {
+                let units = self.sizes.units.iter();
+                units
+                    .map(|((size, cases), units)| UnitGroup { units: times(*units), size: *size, cases: *cases })
+                    .collect()
+            }
+            Estimand::Dataset => {
+                let weights = self.sizes.weights.iter();
+                weights.map(|(size, cases)| UnitGroup { units: times(*cases), size: *size, cases: 1 }).collect()
+            }
+        };
+        let clustered = self.sizes.clustered && self.estimand == Estimand::Population;
+        let forecast = Forecast {
+            groups: &groups,
+            kind: if clustered { UnitKind::Cluster } else { UnitKind::Case },
+            repeats: self.repeats,
+            estimand: self.estimand,
+            rule: Rule::of(self.policy),
+            within: self.within,
+        };
+        forecast.promotes(runs)
     }
 
     fn detectable(&self) -> Option<f64> {
-        let blocked = |loss: f64| self.chance(&self.model(loss), -self.policy.tolerance, -1.0) >= POWER;
+        let blocked =
+            |loss: f64| self.chance(&self.model(loss), -self.policy.tolerance, -1.0, self.policy.block_alpha) >= POWER;
         blocked(1.0).then(|| bisect((0.0, 1.0), STEPS, |loss| !blocked(loss)))
     }
 
-    fn times(&self, factor: f64) -> PlannedComparison<'a> {
-        PlannedComparison {
-            weighed: self.weighed * factor,
-            drawn: self.drawn * factor,
-            groups: self.groups * factor,
-            ..*self
-        }
-    }
-
     /// What would promote an equally good candidate with a chance of 80%.
-    fn needed(&self, sizes: &Sizes) -> Option<SampleSize> {
-        let repeats = (self.repeats + 1..=MAX_REPEATS)
-            .find(|repeats| PlannedComparison { repeats: *repeats, ..*self }.promotes() >= POWER);
-        let enough = |factor: f64| self.times(factor).promotes() >= POWER;
+    fn needed(&self) -> Option<SampleSize> {
+        let promotes = |repeats: u32| PlannedComparison { repeats, ..*self }.promotes(SEARCH_RUNS) >= POWER;
+        let repeats = if self.is_simulated() {
+            // More repeats never help where the cases are too few, so that few numbers are tried.
+            [2, 3, 5, 10]
+                .into_iter()
+                .map(|times| self.repeats.saturating_mul(times))
+                .find(|n| *n <= MAX_REPEATS && promotes(*n))
+        } else {
+            (self.repeats + 1..=MAX_REPEATS).find(|repeats| promotes(*repeats))
+        };
+        let enough = |factor: f64| PlannedComparison { factor, ..*self }.promotes(SEARCH_RUNS) >= POWER;
         let (mut few, mut many) = (1.0, 2.0);
         while !enough(many) {
             (few, many) = (many, 2.0 * many);
@@ -263,23 +367,29 @@ impl<'a> PlannedComparison<'a> {
                 return None;
             }
         }
-        let many = bisect((few, many), STEPS, |factor| !enough(factor));
-        Some(SampleSize { cases: (sizes.cases as f64 * many).ceil() as u64, repeats })
+        let steps = if self.is_simulated() { SIMULATED_STEPS } else { STEPS };
+        let many = bisect((few, many), steps, |factor| !enough(factor));
+        Some(SampleSize { cases: (self.sizes.cases as f64 * many).ceil() as u64, repeats })
     }
 
     /// The fewest cases with which a candidate that differs nowhere is promoted.
     fn fewest(&self) -> Option<u64> {
-        let units = self.units();
-        (self.policy.margin > 0.0 && units > 0.0).then(|| {
-            let of_case = units / self.weighed.max(1.0);
-            (fewest_cases(self.policy.margin, self.policy.alpha) as f64 / of_case).ceil() as u64
+        let (margin, drawn) = (self.policy.margin, self.drawn());
+        let units_of_case = match self.estimand {
+            Estimand::Population => drawn.units / self.sizes.cases as f64,
+            Estimand::Dataset => f64::from(self.repeats),
+        };
+        (margin > 0.0 && units_of_case > 0.0).then(|| {
+            let variance = drawn.unevenness() * margin * (1.0 - margin);
+            (fewest(margin, variance, normal::critical(self.policy.alpha)) / units_of_case).ceil() as u64
         })
     }
 }
 
 fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
     // Of the number of units the same is taken as in the verdict: whole ones.
-    let n = sizes.units.floor();
+    let units = sizes.of_units().effective();
+    let n = units.floor();
     let bounds = |passes: f64| proportions::conservative(passes / n.max(1.0), n as u64, policy.alpha);
     // The fewest passes that promote, and the most that block; both bounds grow with the passes.
     let promotes = sample_size::first_whole(-1.0, n + 1.0, &|passes| bounds(passes).0 >= required);
@@ -294,7 +404,7 @@ fn alone(policy: &Policy, required: f64, sizes: &Sizes) -> PowerEstimate {
             .then(|| if open > n { 1.0 } else { beta::quantile(open, n - open + 1.0, 1.0 - POWER) }),
         fewest: sample_size::all_pass(required, policy.alpha)
             .filter(|_| n > 0.0)
-            .map(|units| (units as f64 * sizes.cases as f64 / sizes.units).ceil() as u64),
+            .map(|fewest| (fewest as f64 * sizes.cases as f64 / units).ceil() as u64),
     }
 }
 

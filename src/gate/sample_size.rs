@@ -5,7 +5,7 @@
 use super::statistics::differences;
 use crate::domain::{Comparison, Estimand, Policy, SampleSize};
 use crate::stats::normal::critical;
-use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest, fewest_cases};
+use crate::stats::planning::{POWER, TYPICAL, Variation, cases_to_show, fewest};
 use crate::stats::proportions::conservative;
 
 /// Beyond this many repeats more cases are the better buy.
@@ -44,8 +44,9 @@ impl Variation {
 /// close to the point where promoting and blocking meet.
 ///
 /// It is the advice for the nearer of the two decisions, if the true difference is the observed one; an advantage of the
-/// candidate is not counted on. `alpha` is the error that the look which is to settle it may use.
-pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Option<SampleSize> {
+/// candidate is not counted on. `errors` are those of promoting and of blocking that
+/// the look which is to settle it may use.
+pub fn to_compare(policy: &Policy, errors: (f64, f64), comparison: &Comparison) -> Option<SampleSize> {
     let observed = differences(comparison, &comparison.observed);
     let units = differences(comparison, &comparison.missing_against).n();
     let planned = comparison.counts.cases as f64;
@@ -55,10 +56,11 @@ pub fn to_compare(policy: &Policy, alpha: f64, comparison: &Comparison) -> Optio
     let mean = observed.mean().unwrap_or(0.0);
     let to_promote = policy.margin + mean.min(0.0);
     let to_block = -policy.tolerance - mean;
-    let (distance, mu0, floor) = if to_promote >= to_block {
-        (to_promote, -policy.margin, fewest_cases(policy.margin, alpha) as f64)
+    let (distance, mu0, floor, alpha) = if to_promote >= to_block {
+        let variance = observed.unevenness() * policy.margin * (1.0 - policy.margin);
+        (to_promote, -policy.margin, fewest(policy.margin, variance, critical(errors.0)), errors.0)
     } else {
-        (to_block, -policy.tolerance, 0.0)
+        (to_block, -policy.tolerance, 0.0, errors.1)
     };
     if distance <= 0.0 {
         return None;
@@ -191,6 +193,6 @@ mod tests {
     #[test]
     fn a_difference_where_promoting_and_blocking_meet_has_no_advice() {
         let policy = Policy { tolerance: 0.05, ..policy() };
-        assert_eq!(to_compare(&policy, 0.05, &compared(&[(-1, 5), (0, 95)], 1)), None);
+        assert_eq!(to_compare(&policy, (0.05, 0.05), &compared(&[(-1, 5), (0, 95)], 1)), None);
     }
 }

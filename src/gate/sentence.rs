@@ -169,24 +169,57 @@ impl Sentence<'_> {
     }
 
     fn too_few(&self, cases: &str, required: &str) -> String {
-        let open = if self.comparison.has_baseline {
-            format!(
+        let margin = self.decided.judges.scale.map_or(self.policy.margin, |scale| scale.margin_scaled);
+        let open = match &self.decided.difference {
+            _ if !self.comparison.has_baseline => {
+                format!("{cases} can't tell whether it gets the required {required} right")
+            }
+            Some(difference) if difference.low > -margin => format!(
+                "over {cases} a loss of {} or more is ruled out, but it has probably lost more than the {} that may be lost",
+                phrases::points(margin),
+                phrases::points(self.policy.tolerance)
+            ),
+            Some(difference) => format!(
+                "over {cases} a loss of {} or more is ruled out; the limit is {}",
+                phrases::points(-difference.low),
+                phrases::points(margin)
+            ),
+            None => format!(
                 "{cases} can't tell whether it is as good as {} or worse by {}",
                 self.baseline,
-                phrases::points(self.policy.margin)
-            )
-        } else {
-            format!("{cases} can't tell whether it gets the required {required} right")
-        };
-        match self.decided.needed {
-            Some(SampleSize { cases, repeats: None }) => {
-                format!("{open}; about {cases} cases would probably settle it")
-            }
-            Some(SampleSize { cases, repeats: Some(repeats) }) => format!(
-                "{open}; about {cases} cases, or asking each of these {repeats} times, would probably settle it"
+                phrases::points(margin)
             ),
+        };
+        match &self.decided.needed {
+            Some(needed) => format!("{open}; {} would probably settle it", self.remedies(needed)),
             None => format!("{open}, and it is too close for any affordable number of cases"),
         }
+    }
+
+    /// What would settle it, the fewest answers first: `asking each of these 5 times (800 more answers, about $0.40), or ...`.
+    fn remedies(&self, needed: &SampleSize) -> String {
+        let comparison = self.comparison;
+        let arms = 1 + u64::from(comparison.has_baseline);
+        let (now, repeats) = (comparison.counts.cases, comparison.repeats);
+        let of_answer = |cost: f64| cost / (comparison.baseline.planned + comparison.candidate.planned).max(1) as f64;
+        let cost = comparison.answers_cost_usd.map(of_answer).filter(|cost| *cost > 0.0);
+        let mut remedies = vec![(
+            needed.cases.saturating_sub(now).saturating_mul(arms * u64::from(repeats)),
+            format!("about {} cases", needed.cases),
+        )];
+        if let Some(more) = needed.repeats {
+            let answers = u64::from(more.saturating_sub(repeats)) * now * arms;
+            remedies.push((answers, format!("asking each of these {more} times")));
+        }
+        remedies.sort();
+        let told: Vec<String> = remedies
+            .into_iter()
+            .map(|(answers, what)| {
+                let cost = cost.map_or_else(String::new, |cost| format!(", about ${:.2}", cost * answers as f64));
+                format!("{what} ({answers} more answers{cost})")
+            })
+            .collect();
+        told.join(", or ")
     }
 
     /// `2 cases that must always pass (a, b)`.

@@ -4,7 +4,8 @@
 //! moves to a newer model one day. A comparison holds only if both arms were answered by the same model, and a verdict
 //! about one model says little of another.
 //!
-//! An answer that does not tell its model is no evidence of anything.
+//! An answer that does not tell its model is no evidence of anything; with a strict policy, an arm of such answers decides
+//! nothing.
 
 use super::{phrases, reason};
 use crate::domain::{Comparison, Policy, Reason, ReasonCode, Warning, WarningCode, answers_for, same_model as same};
@@ -27,10 +28,10 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
     let mut served = ServedModels::default();
     let (baseline, candidate) = models;
     let arms = [
-        ("baseline", baseline, &comparison.baseline_served),
-        ("candidate", Some(candidate), &comparison.candidate_served),
+        ("baseline", baseline, &comparison.baseline_served, comparison.baseline.scored),
+        ("candidate", Some(candidate), &comparison.candidate_served, comparison.candidate.scored),
     ];
-    for (arm, requested, models) in arms {
+    for (arm, requested, models, scored) in arms {
         let Some(requested) = requested else { continue };
         let mut others = models.clone();
         others.retain(|model| !answers_for(requested, model));
@@ -41,6 +42,12 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
                 served.foreign = Some(reason(ReasonCode::ServedModel, why));
             }
             served.warnings.push(Warning { code: WarningCode::ServedModel, message });
+        } else if policy.strict_model && models.is_empty() && scored > 0 {
+            let message = format!(
+                "no answer of the {arm} says which model served it, and strict_model asks for {}",
+                phrases::quoted(requested)
+            );
+            served.foreign.get_or_insert(reason(ReasonCode::ServedModel, message));
         } else if let Some(first) = models.first()
             && models.iter().any(|model| !same(first, model))
         {
@@ -82,6 +89,7 @@ fn listed(models: &[String]) -> String {
 mod tests {
     use super::super::fixtures::policy;
     use super::*;
+    use crate::domain::Tally;
 
     fn served(strict: bool, models: (Option<&str>, &str), baseline: &[&str], candidate: &[&str]) -> ServedModels {
         let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
@@ -99,6 +107,11 @@ mod tests {
         let m = "gemini-2.5-pro";
         assert_eq!(served(true, (Some(m), m), &[m], &["models/gemini-2.5-pro-001"]), ServedModels::default());
         assert_eq!(served(true, (Some(m), m), &[], &[]), ServedModels::default());
+        // Answers that don't tell their model decide nothing then, and are not told of else.
+        let untold = Comparison { candidate: Tally { scored: 1, ..Tally::default() }, ..Comparison::default() };
+        let strict = Policy { strict_model: true, ..policy() };
+        assert_eq!(check(&strict, &untold, (None, m)).foreign.unwrap().code, ReasonCode::ServedModel);
+        assert_eq!(check(&policy(), &untold, (None, m)), ServedModels::default());
         let found = served(false, (Some(m), m), &["new"], &["new"]);
         assert_eq!((found.foreign.clone(), found.mixed.clone()), (None, None));
         assert_eq!(found.warnings.len(), 2);

@@ -7,14 +7,16 @@
 //! With one repeat 9.2% of all cases then differ between equal arms, and their scores correlate with 0.64, which is what
 //! benchmarks of language models show.
 //!
+//! A forecast ([`Forecast`]) draws the planned units in the same way, with the noise that is known of their answers.
+//!
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.
 
-use crate::domain::{Estimand, Problem, Problems, Sequential, string_enum};
-use crate::stats::normal::critical;
+use crate::domain::{Estimand, Problem, Problems, Sequential, Unit, Units, string_enum};
+use crate::stats::normal::below;
 use crate::stats::random::Random;
 use crate::stats::rule::Rule;
-use crate::stats::score_test::Differences;
+use crate::stats::score_test::{Differences, UnitKind};
 use crate::stats::sequential::lan_demets;
 use rayon::prelude::*;
 
@@ -24,6 +26,9 @@ pub const MAX_REPEATS: u32 = 1_000;
 pub const MAX_RUNS: u32 = 1_000_000;
 /// Cases x repeats x runs of a row: some minutes.
 pub const MAX_ANSWERS: u64 = 20_000_000_000;
+
+/// Parts of a score in units of several cases.
+const PARTS: f64 = 1e6;
 
 /// Looks of a run that may end early, as many as a run takes (`plan::LOOKS`).
 const LOOKS: u32 = 3;
@@ -41,25 +46,27 @@ string_enum! {
         Flaky = "flaky",
         /// A deterministic model that only breaks cases: every answer of a case is the same.
         Lopsided = "lopsided",
+        /// A loss breaks cases outright, and the more likely the heavier they are.
+        Heavy = "heavy",
     }
 }
 
 impl Scenario {
     fn mixture(self) -> Mixture {
         match self {
-            Scenario::Std | Scenario::Diffuse | Scenario::Lopsided => {
-                Mixture { solid: 0.75, flaky: 0.15, passing: 0.99 }
-            }
-            Scenario::High => Mixture { solid: 0.93, flaky: 0.06, passing: 0.995 },
-            Scenario::Flaky => Mixture { solid: 0.5, flaky: 0.4, passing: 0.99 },
+            Scenario::Std | Scenario::Diffuse | Scenario::Lopsided | Scenario::Heavy => STD,
+            Scenario::High => Mixture { solid: 0.93, flaky: 0.06, passing: 0.995, ..STD },
+            Scenario::Flaky => Mixture { solid: 0.5, flaky: 0.4, ..STD },
         }
     }
 }
 
 /// What is simulated.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
     pub cases: u32,
+    /// How many cases of which weight; empty where all weigh the same.
+    pub weights: Vec<(u32, u32)>,
     pub repeats: u32,
     pub rule: Rule,
     pub scenario: Scenario,
@@ -118,11 +125,16 @@ impl Simulation {
             );
         }
         if !self.rule.is_sound() {
-            let Rule { margin, tolerance, alpha } = self.rule;
+            let Rule { margin, tolerance, alpha, .. } = self.rule;
             problems.push(
                 Problem::new(format!("margin {margin}, tolerance {tolerance} and alpha {alpha} are no rule"))
                     .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
+        }
+        if !self.weights.is_empty() && (self.sequential != Sequential::Off || self.estimand == Estimand::Dataset) {
+            problems.push(Problem::new(
+                "weighted cases are simulated for the estimand population, without looks on the way",
+            ));
         }
         if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
             problems.push(
@@ -147,7 +159,18 @@ impl Simulation {
             Estimand::Dataset => Some(self.scenario.dataset(self.cases, difference)),
         };
         let looks = self.looks();
+        let units: Vec<UnitGroup> = self
+            .weights
+            .iter()
+            .map(|(units, size)| UnitGroup { units: u64::from(*units), size: u64::from(*size), cases: 1 })
+            .collect();
         let decide = |random: &mut Random| {
+            if !units.is_empty() {
+                let shift = Shift::new(self.scenario, difference);
+                let (promotes, blocks) =
+                    self.rule.decide(&shift.of_units(&units, self.repeats, UnitKind::Case, random));
+                return (promotes, blocks, self.cases);
+            }
             if let Some(cases) = &dataset {
                 let differences = self.of_pairs(cases, random);
                 let (promotes, blocks) = self.rule.decide(&differences);
@@ -156,10 +179,10 @@ impl Simulation {
             let shift = Shift::new(self.scenario, difference);
             let mut counts = vec![0u64; 2 * self.repeats as usize + 1];
             let mut asked = 0;
-            for (cases, bound) in &looks {
+            for (cases, rule) in &looks {
                 let differences = self.of_cases(&shift, *cases - asked, &mut counts, random);
                 asked = *cases;
-                let (promotes, blocks) = self.rule.decide_at(&differences, *bound);
+                let (promotes, blocks) = rule.decide(&differences);
                 if promotes || blocks {
                     return (promotes, blocks, asked);
                 }
@@ -179,8 +202,8 @@ impl Simulation {
         }
     }
 
-    /// The cases up to each look, and the bounds there; none for a dataset that looks can't be spread over.
-    fn looks(&self) -> Vec<(u32, f64)> {
+    /// The cases up to each look, and the rule with the errors there; none for a dataset that looks can't be spread over.
+    fn looks(&self) -> Vec<(u32, Rule)> {
         let looks = match self.sequential {
             Sequential::Off => 1,
             Sequential::Looks => LOOKS.min(self.cases),
@@ -188,11 +211,13 @@ impl Simulation {
         let upto: Vec<u32> =
             (1..=looks).map(|look| (u64::from(self.cases) * u64::from(look)).div_ceil(looks.into()) as u32).collect();
         let shares: Vec<f64> = upto.iter().map(|cases| f64::from(*cases) / f64::from(self.cases)).collect();
-        let bounds = match looks {
-            1 => vec![critical(self.rule.alpha)],
-            _ => lan_demets(&shares, self.rule.alpha).unwrap_or_default(),
+        let errors = |alpha: f64| match looks {
+            1 => vec![alpha],
+            _ => lan_demets(&shares, alpha).unwrap_or_default().into_iter().map(|bound| below(-bound)).collect(),
         };
-        upto.into_iter().zip(bounds).collect()
+        let errors = errors(self.rule.alpha).into_iter().zip(errors(self.rule.block_alpha));
+        let rules = errors.map(|(alpha, block_alpha)| Rule { alpha, block_alpha, ..self.rule });
+        upto.into_iter().zip(rules).collect()
     }
 
     /// Asks `cases` new cases, each a unit, and returns the differences of all cases so far.
@@ -249,13 +274,18 @@ struct Chances {
     candidate: f64,
 }
 
-/// Shares of cases: solid ones pass with `passing`, flaky ones sometimes, the rest with [`FAILING`].
+/// Shares of cases: solid ones pass with `passing`, flaky ones sometimes, the rest with `failing`.
 #[derive(Clone, Copy, Debug)]
 struct Mixture {
     solid: f64,
     flaky: f64,
     passing: f64,
+    failing: f64,
 }
+
+const STD: Mixture = Mixture { solid: 0.75, flaky: 0.15, passing: 0.99, failing: FAILING };
+/// Mean variance of a single answer of a flaky case, both arms added up: 2 p (1 - p) over Beta(4, 2).
+const FLAKY_NOISE: f64 = 8.0 / 21.0;
 
 /// Mean chance of a flaky case, that of Beta(4, 2).
 const SOMETIMES: f64 = 2.0 / 3.0;
@@ -269,8 +299,14 @@ const MENDED: f64 = 0.99;
 const CHURN: f64 = 0.06;
 
 impl Mixture {
+    /// Cases whose answers vary as much as is known of them: in the flaky ones only.
+    fn of_noise(within: f64) -> Mixture {
+        let flaky = (within / FLAKY_NOISE).clamp(0.0, 1.0);
+        Mixture { solid: (1.0 - flaky) * STD.solid / (1.0 - STD.flaky), flaky, passing: 1.0, failing: 0.0 }
+    }
+
     fn mean(self) -> f64 {
-        self.solid * self.passing + self.flaky * SOMETIMES + (1.0 - self.solid - self.flaky) * FAILING
+        self.solid * self.passing + self.flaky * SOMETIMES + (1.0 - self.solid - self.flaky) * self.failing
     }
 
     fn draw(self, random: &mut Random) -> f64 {
@@ -280,7 +316,7 @@ impl Mixture {
         } else if kind < self.solid + self.flaky {
             beta_4_2(random)
         } else {
-            FAILING
+            self.failing
         }
     }
 }
@@ -299,13 +335,57 @@ fn beta_4_2(random: &mut Random) -> f64 {
     second
 }
 
+/// Alike units: clusters of so many cases, or cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct UnitGroup {
+    pub(super) units: u64,
+    pub(super) size: u64,
+    pub(super) cases: u32,
+}
+
+/// A planned run with an equally good candidate.
+pub(super) struct Forecast<'a> {
+    /// What is drawn: cases or clusters, or for a dataset its cases.
+    pub(super) groups: &'a [UnitGroup],
+    pub(super) kind: UnitKind,
+    pub(super) repeats: u32,
+    pub(super) estimand: Estimand,
+    pub(super) rule: Rule,
+    /// Mean variance of a single answer within a case, both arms added up; `None` where it is not known.
+    pub(super) within: Option<f64>,
+}
+
+impl Forecast<'_> {
+    /// The chance to be promoted, over so many simulated runs.
+    pub(super) fn promotes(&self, runs: u32) -> f64 {
+        let mixture = self.within.map_or(STD, Mixture::of_noise);
+        let mut shift = Shift { mixture, ..Shift::new(Scenario::Std, 0.0) };
+        let mut groups = self.groups.to_vec();
+        let mut repeats = self.repeats;
+        if self.estimand == Estimand::Dataset {
+            // The cases are given, and a unit is one answer in each arm.
+            shift.churn = 0.0;
+            groups.iter_mut().for_each(|group| group.units *= u64::from(repeats));
+            repeats = 1;
+        }
+        let decide = |random: &mut Random| {
+            let (promotes, blocks) = self.rule.decide(&shift.of_units(&groups, repeats, self.kind, random));
+            (promotes, blocks, 0)
+        };
+        f64::from(count_decisions(0, 0, runs, decide).0) / f64::from(runs)
+    }
+}
+
 /// How the candidate's cases come to differ in the mean.
+#[derive(Clone, Copy)]
 struct Shift {
     scenario: Scenario,
     mixture: Mixture,
     difference: f64,
     /// Chance of a case to break, or to be mended.
     moved: f64,
+    /// Chance of a case to be answered anew.
+    churn: f64,
 }
 
 impl Shift {
@@ -320,7 +400,32 @@ impl Shift {
         } else {
             difference / (MENDED - mean)
         };
-        Shift { scenario, mixture, difference, moved }
+        Shift { scenario, mixture, difference, moved, churn: CHURN }
+    }
+
+    /// Units of so many kinds, of which each has its cases drawn anew.
+    fn of_units(&self, groups: &[UnitGroup], repeats: u32, kind: UnitKind, random: &mut Random) -> Differences {
+        let (size, squares) = groups.iter().fold((0.0, 0.0), |(size, squares), group| {
+            let (units, of_one) = (group.units as f64, group.size as f64);
+            (size + units * of_one, squares + units * of_one * of_one)
+        });
+        let mut units = Units::default();
+        for group in groups {
+            let pull = if self.scenario == Scenario::Heavy { group.size as f64 * size / squares } else { 1.0 };
+            let shift = Shift { moved: self.moved * pull, ..*self };
+            let of_case = group.size as f64 * PARTS / f64::from(group.cases.max(1));
+            for _ in 0..group.units {
+                let lead: f64 = (0..group.cases).map(|_| shift.lead(repeats, random)).sum();
+                units.add(Unit { size: group.size, sum: (lead * of_case).round() as i128 }, 1);
+            }
+        }
+        Differences::of_units(&units, u64::from(repeats) * PARTS as u64, kind)
+    }
+
+    /// By how many passes the candidate leads in one case.
+    fn lead(&self, repeats: u32, random: &mut Random) -> f64 {
+        let chances = self.case(random);
+        f64::from(passes(chances.candidate, repeats, random)) - f64::from(passes(chances.baseline, repeats, random))
     }
 
     fn case(&self, random: &mut Random) -> Chances {
@@ -331,7 +436,7 @@ impl Shift {
             return Chances { baseline, candidate };
         }
         let baseline = self.mixture.draw(random);
-        let same = if random.chance(CHURN) { self.mixture.draw(random) } else { baseline };
+        let same = if random.chance(self.churn) { self.mixture.draw(random) } else { baseline };
         let candidate = if self.difference < 0.0 && self.scenario == Scenario::Diffuse {
             same * (1.0 + self.difference / self.mixture.mean())
         } else if self.difference != 0.0 && random.chance(self.moved) {

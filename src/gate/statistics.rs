@@ -54,8 +54,8 @@ impl Statistics {
             estimate,
             // The ends come from all cases, the estimate from those scored in both arms; the interval never excludes it.
             low: missing_against.interval(missing_against.critical(levels.promote), CORRECTION).0.min(estimate),
-            high: missing_for.interval(missing_for.critical(levels.block), CORRECTION).1.max(estimate),
-            confidence: 1.0 - (levels.promote + levels.block),
+            high: missing_for.interval(missing_for.critical(levels.alpha), CORRECTION).1.max(estimate),
+            confidence: 1.0 - (levels.promote + levels.alpha),
             method: Method::Score,
         });
         Statistics {

@@ -80,7 +80,8 @@ fn verdicts_are_those_of_the_reference_table() {
         (10, 10, 200, Decision::Promote, 1.968_767_154_600_566_3, 0.334_089_739_583_801_2),
         (14, 6, 200, Decision::Inconclusive, 0.332_277_048_215_870_6, -1.247_996_417_610_098_8),
         (18, 2, 200, Decision::Block, -1.371_687_171_549_298_9, -3.128_885_868_126_028),
-        // Within the margin for certain, and beyond the tolerance for certain: block wins.
+        // Within the margin for certain, and beyond the tolerance likely, or for certain: block wins.
+        (560, 400, 10_000, Decision::Inconclusive, 10.351_528_637_661_191, -1.927_083_940_637_650_8),
         (650, 400, 10_000, Decision::Block, 7.443_673_225_029_037, -4.644_687_432_413_241_4),
     ] {
         let decided = decided(&pairs(losses, wins, n));
@@ -459,7 +460,7 @@ fn an_equal_candidate_is_promoted_and_hardly_ever_blocked() {
 fn a_candidate_5_points_worse_is_hardly_ever_promoted() {
     let (promoted, blocked) = simulated(0.05, 200);
     // 5%, and two standard errors of the simulation.
-    assert!(promoted <= 0.05 + 0.031 && blocked > 0.5, "{promoted} {blocked}");
+    assert!(promoted <= 0.05 + 0.031 && blocked > 0.3, "{promoted} {blocked}");
 }
 
 fn any_comparison() -> impl Strategy<Value = Comparison> {

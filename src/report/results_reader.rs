@@ -28,6 +28,8 @@ pub struct ResultsReader {
     arms: &'static [Arm],
     /// SHA-256 of the bytes, in hex.
     pub sha256: String,
+    /// Rows read so far.
+    pub rows: u64,
 }
 
 impl ResultsReader {
@@ -56,6 +58,7 @@ impl ResultsReader {
             repeats,
             arms: if has_baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] },
             sha256: hex(hash.finalize()),
+            rows: 0,
             shown: shown.into(),
         })
     }
@@ -132,6 +135,7 @@ impl ResultsReader {
         let mut line = Vec::new();
         let read = self.lines.by_ref().take(MAX_ROW + 1).read_until(b'\n', &mut line);
         self.line = self.line.saturating_add(1);
+        self.rows += u64::from(matches!(read, Ok(1..)));
         match read {
             Ok(0) => Ok(None),
             Ok(read) if read as u64 > MAX_ROW => {

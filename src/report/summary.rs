@@ -317,10 +317,11 @@ fn numbers(verdict: &Verdict) -> String {
     };
     let _ = writeln!(
         text,
-        "\nPromoting needs a difference above {} points, blocking one below {} points, each at alpha {}.",
+        "\nPromoting needs a difference above {} points, blocking one below {} points, at errors of {} and {}.",
         points(-margin),
         points(-tolerance),
-        verdict.policy.alpha
+        verdict.policy.alpha,
+        verdict.policy.block_alpha
     );
     text
 }

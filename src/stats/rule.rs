@@ -1,6 +1,7 @@
 //! The rule of a paired comparison: which losses block, and which have to be excluded.
 
 use super::score_test::{CORRECTION, Differences};
+use crate::domain::Policy;
 
 /// The two thresholds and their error.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -9,40 +10,41 @@ pub struct Rule {
     pub margin: f64,
     /// A loss of more than this, once it is shown, blocks; above 0, at most the margin.
     pub tolerance: f64,
-    /// Error of each of the two tests, one-sided.
+    /// Error of promoting, one-sided.
     pub alpha: f64,
+    /// Error of blocking, one-sided.
+    pub block_alpha: f64,
 }
 
 impl Rule {
-    /// The numbers are thresholds and an error: `0 < tolerance <= margin < 1`, `0 < alpha < 1/2`.
+    pub fn of(policy: &Policy) -> Rule {
+        let Policy { margin, tolerance, alpha, block_alpha, .. } = *policy;
+        Rule { margin, tolerance, alpha, block_alpha }
+    }
+
+    /// The numbers are thresholds and an error: `0 < tolerance <= margin < 1`, `both errors in 0..1/2.
     pub fn is_sound(&self) -> bool {
         self.tolerance > 0.0
             && self.tolerance <= self.margin
             && self.margin < 1.0
-            && self.alpha > 0.0
-            && self.alpha < 0.5
+            && [self.alpha, self.block_alpha].iter().all(|alpha| *alpha > 0.0 && *alpha < 0.5)
     }
 
     /// A loss beyond the tolerance is shown: Z(-tolerance) is at most minus the critical value of these units.
     pub fn blocks(&self, differences: &Differences) -> bool {
-        self.blocks_at(differences, differences.critical(self.alpha))
+        self.blocks_at(differences, differences.critical(self.block_alpha))
     }
 
-    /// A loss of the margin is excluded: Z(-margin) is at least the critical value of these units. It may be while the rule
-    /// blocks, which then goes before.
+    /// A loss of the margin is excluded: Z(-margin) is at least the critical value of these units; and none beyond the
+    /// tolerance is shown, with the larger of both errors.
     pub fn promotes(&self, differences: &Differences) -> bool {
         self.promotes_at(differences, differences.critical(self.alpha))
+            && !self.blocks_at(differences, differences.critical(self.alpha.max(self.block_alpha)))
     }
 
     /// Whether it promotes, and whether it blocks.
     pub fn decide(&self, differences: &Differences) -> (bool, bool) {
-        self.decide_at(differences, differences.critical(self.alpha))
-    }
-
-    /// [`Rule::decide`] at another critical value.
-    pub fn decide_at(&self, differences: &Differences, critical: f64) -> (bool, bool) {
-        let blocks = self.blocks_at(differences, critical);
-        (!blocks && self.promotes_at(differences, critical), blocks)
+        (self.promotes(differences), self.blocks(differences))
     }
 
     /// [`Rule::blocks`] at another critical value, like the bound of a look that is not the last.
@@ -62,7 +64,7 @@ mod tests {
     use super::*;
     use crate::domain::{Unit, Units};
 
-    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
+    const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05, block_alpha: 0.015 };
 
     fn alike(units: u64, kind: UnitKind) -> Differences {
         let mut all = Units::default();

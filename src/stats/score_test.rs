@@ -25,14 +25,21 @@
 //! test is the same with
 //!
 //! ```text
-//! X = (y - s mu0) / s̄        far = (mu0 + 1) s_max / s̄        s̄ = mean size, s_max = largest size
+//! X = (y - s mu0) / s̄        far = (mu0 + 1) m        s̄ = mean size, m = mean of (s / s̄)²
 //! ```
 //!
-//! which is the form above where all sizes are equal. For clusters it is the score form of the usual robust variance of
-//! clustered matched pairs (N. A. Obuchowski, Statistics in Medicine 17 (1998), 1495-1507). Single weighted cases use it too,
-//! not `X = s d / s̄ - mu0`: with that form cases that all differ by the same amount would still vary by their weights, and a
-//! cluster of one case would not be that case. The correction stays half a unit of mean size. Few clusters have a t
-//! distribution, not a normal one: [`Differences::critical`].
+//! which is the form above where all sizes are equal: there `m = 1`. No unit has lost everything perhaps, and which ones could
+//! is not known. V takes the chance of it to be the same for every unit, so that what breaks has the mean size of what an
+//! average case stands in. A unit seen further away than `far` moves `far` there.
+//!
+//! Few heavy units tell little of their own variance. So V is at least what it would be if a difference had nothing to do with
+//! the size: that of `y / s`, fitted as above with the units counted by their sizes, times `m` (the design effect of L. Kish).
+//!
+//! For clusters the first is the score form of the usual robust variance of clustered matched pairs (N. A. Obuchowski,
+//! Statistics in Medicine 17 (1998), 1495-1507). Single weighted cases use it too, not `X = s d / s̄ - mu0`: with that form
+//! cases that all differ by the same amount would still vary by their weights, and a cluster of one case would not be that
+//! case. The correction stays half a unit of mean size. Few clusters have a t distribution, not a normal one:
+//! [`Differences::critical`].
 
 use super::{normal, student};
 use crate::domain::{Unit, Units};
@@ -77,6 +84,8 @@ pub struct Differences {
     sum: f64,
     /// Largest size over mean size.
     largest: f64,
+    /// Mean of the squared relative sizes: 1 where all are equal.
+    unevenness: f64,
 }
 
 /// Alike units, in whole scores of a unit of mean size.
@@ -113,7 +122,7 @@ impl Differences {
     /// Puts units of one size together in cells if they are of more than `most` kinds.
     fn together(units: &Units, parts: u64, kind: UnitKind, most: usize) -> Differences {
         let parts = i128::from(parts);
-        let (mut count, mut size, mut sum, mut largest) = (0u128, 0u128, 0i128, 0u64);
+        let (mut count, mut size, mut sum, mut largest, mut squares) = (0u128, 0u128, 0i128, 0u64, 0u128);
         let mut all: Vec<CellSum> = Vec::new();
         // Where those of the present size begin, and whether they are put together already.
         let (mut start, mut merging) = (0, false);
@@ -123,6 +132,7 @@ impl Differences {
             let one = CellSum::new(unit.size, clamped(unit, parts), alike);
             count += u128::from(alike);
             size += u128::from(unit.size) * u128::from(alike);
+            squares = squares.saturating_add(u128::from(unit.size).pow(2).saturating_mul(u128::from(alike)));
             sum = sum.saturating_add(one.sum);
             largest = largest.max(unit.size);
             if all.last().is_some_and(|last| last.size != unit.size) {
@@ -152,6 +162,12 @@ impl Differences {
             // Rounding must not carry it beyond the ends.
             sum: if n > 0.0 { (sum as f64 / whole).clamp(-n, n) } else { 0.0 },
             largest: if n > 0.0 { largest as f64 / mean_size } else { 0.0 },
+            // Equal sizes give the very same number twice.
+            unevenness: if n > 0.0 {
+                (count.saturating_mul(squares) as f64 / size.saturating_mul(size) as f64).max(1.0)
+            } else {
+                1.0
+            },
         }
     }
 
@@ -212,23 +228,35 @@ impl Differences {
     }
 
     /// V: the variance of one unit's difference under the best fitting distribution with mean `mu0`, for `mu0` in
-    /// -1..=1. 0 without units, and at an end.
+    /// -1..=1; for units of unequal size at least that of units whose differences don't follow their sizes. 0 without units,
+    /// and at an end.
     pub fn null_variance(&self, mu0: f64) -> f64 {
         let above = self.sum >= self.n * mu0;
         // From here on seen from the far end, the one opposite to the data.
         let reach = if above { 1.0 + mu0 } else { 1.0 - mu0 };
-        let far = reach * self.largest;
-        if self.n == 0.0 || far <= 0.0 {
+        if self.n == 0.0 || reach <= 0.0 {
             return 0.0;
         }
-        // Per cell: units, and the distance `gap` from the far end, so that X = gap - far exactly where it matters. With
-        // s = 1 - t far, 1 + t X = (gap (1 - s) + far s) / far: no digits are lost when t comes near to 1/far.
-        let cells = || {
-            self.cells.iter().map(|cell| {
-                let from_far = if above { cell.from_lost } else { cell.from_won };
-                (cell.units, from_far + (self.largest - cell.size) * reach, cell.spread)
-            })
-        };
+        let from_far = |cell: &Cell| if above { cell.from_lost } else { cell.from_won };
+        let seen = self.cells.iter().map(|cell| cell.size * reach - from_far(cell)).fold(0.0, f64::max);
+        let far = seen.max(reach * self.unevenness);
+        let own = self.fitted_variance(far, |cell| {
+            (cell.units, (from_far(cell) + (far - cell.size * reach)).max(0.0), cell.spread)
+        });
+        if self.unevenness == 1.0 {
+            return own;
+        }
+        let alike = self.fitted_variance(reach, |cell| {
+            (cell.units * cell.size, from_far(cell) / cell.size, cell.spread / cell.size.powi(2))
+        });
+        own.max(self.unevenness * alike)
+    }
+
+    /// The variance under the best fitting distribution with mean 0 of X, of cells as units, distance `gap` of X from its far
+    /// end -`far`, and spread.
+    fn fitted_variance(&self, far: f64, view: impl Fn(&Cell) -> (f64, f64, f64)) -> f64 {
+        // With s = 1 - t far, 1 + t X = (gap (1 - s) + far s) / far: no digits are lost when t comes near to 1/far.
+        let cells = || self.cells.iter().map(&view);
         // Slope at s, and its own derivative.
         let slope = |s: f64| -> (f64, f64) {
             cells().fold((0.0, 0.0), |(slope, steeper), (units, gap, _)| {
@@ -266,6 +294,11 @@ impl Differences {
     /// their differences in whole scores of a unit of mean size.
     pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
         self.cells.iter().map(|cell| Kind { units: cell.units, size: cell.size, sum: cell.sum })
+    }
+
+    /// Mean of the squared relative sizes: 1 where all are equal.
+    pub(crate) fn unevenness(&self) -> f64 {
+        self.unevenness
     }
 
     /// The largest relative size.

@@ -11,7 +11,7 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     project.write("prompts/v2.prompt", v2.replace("---\n{{role", "config: {maxOutputTokens: 100}\n---\n{{role"));
     insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
-    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
+    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on gemini-3.8-flash: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), at most about $2.9494
     candidate: v2 on gemini-3.8-flash: 12 requests, about 432 input tokens, at most 1200 output tokens (maxOutputTokens; no earlier answer to go by), at most about $0.0048
     in all: 24 requests to gemini, at most about $2.9542
@@ -24,7 +24,7 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     assert_eq!(fake.count(), 6);
     insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
-    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
+    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on gemini-3.8-flash: 9 requests, about 234 input tokens, about 45 output tokens (the mean of 3 earlier answers), about $0.0003
     candidate: v2 on gemini-3.8-flash: 9 requests, about 324 input tokens, about 45 output tokens (the mean of 3 earlier answers), about $0.0004
     in all: 18 requests to gemini, about $0.0008
@@ -40,12 +40,12 @@ fn a_dry_run_tells_requests_tokens_and_cost_of_each_arm() {
     ");
     insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run --cache only").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 6 of them stored
-    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
+    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     target gemini: nothing would be sent
     ");
     insta::assert_snapshot!(project.eval_at(&fake.url, "--dry-run --model my-model --cache refresh").assert_exit(0).stdout, @"
     4 of 4 cases, 3 repeats: 24 answers planned, 0 of them stored
-    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); a loss of 99.2 points or more would be blocked 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
+    an equally good candidate would be promoted with a chance of less than 1% (80% would take about 150 cases); no loss would be blocked as often as 4 times in 5; with fewer than 70 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by
     baseline: v1 on my-model: 12 requests, about 312 input tokens, at most 786432 output tokens (the model's own limit: no earlier answer to go by, and no maxOutputTokens), price unknown (set it in promptgate.toml, under [prices])
     candidate: v2 on my-model: 12 requests, about 432 input tokens, at most 1200 output tokens (maxOutputTokens; no earlier answer to go by), price unknown (set it in promptgate.toml, under [prices])
     in all: 24 requests to gemini, price unknown (set it in promptgate.toml, under [prices])

@@ -29,21 +29,21 @@ fn skipped(project: &Project) -> Vec<Value> {
 
 #[test]
 fn a_broken_candidate_is_blocked_after_a_third_of_the_requests() {
-    let (project, service) = project(90, 0);
+    let (project, service) = project(180, 0);
     service.set_wrong(2);
-    service.expect(&project, EARLY, (10, "regression", 60));
+    service.expect(&project, EARLY, (10, "regression", 120));
     let verdict = project.verdict();
     assert_eq!(verdict["look"]["shares"], serde_json::json!([1.0 / 3.0]));
     assert_eq!(verdict["completion"], "complete");
-    assert_eq!(verdict["unlooked"], serde_json::json!({"cases": 60, "answers": 120}));
-    assert_eq!(verdict["counts"]["skipped"], 60);
-    assert_eq!(verdict["paired"]["n"], 30);
+    assert_eq!(verdict["unlooked"], serde_json::json!({"cases": 120, "answers": 240}));
+    assert_eq!(verdict["counts"]["skipped"], 120);
+    assert_eq!(verdict["paired"]["n"], 60);
     let message = verdict["reasons"][0]["message"].as_str().unwrap();
-    assert!(message.contains("decided after 30 of 90 cases × 1"), "{message}");
-    assert_eq!(skipped(&project).len(), 120);
-    assert_eq!(project.results().len(), 180);
+    assert!(message.contains("decided after 60 of 180 cases × 1"), "{message}");
+    assert_eq!(skipped(&project).len(), 240);
+    assert_eq!(project.results().len(), 360);
     let summary = project.read("reports/summary.md");
-    assert!(summary.contains("120 requests were saved"), "{summary}");
+    assert!(summary.contains("240 requests were saved"), "{summary}");
     // The same answers, the same look.
     service.expect(&project, EARLY, (10, "regression", 0));
     verify(&project).assert_exit(10);

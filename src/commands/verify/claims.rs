@@ -61,6 +61,12 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
         "run `promptgate eval` with a key, and with --cache refresh if the stored answers are old",
     );
     expect(
+        recorded.imported == 0,
+        format!("{} of the answers were imported", recorded.imported),
+        "answers asked for in the run",
+        "run `promptgate eval` with --cache refresh",
+    );
+    expect(
         recorded.dataset.cases == recorded.dataset.total,
         format!("{} of {} cases were run", recorded.dataset.cases, recorded.dataset.total),
         "the whole dataset",

@@ -27,6 +27,17 @@ pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version
             .hint("the prompt or a partial changed since, or another one was meant; run `promptgate eval` again"),
         );
     }
+    for (what, was, is) in
+        [("bytes", &recorded.file_sha256, &version.info.file_sha256), ("path", &recorded.path, &version.info.path)]
+    {
+        if was != is && recorded.sha256 == version.info.sha256 {
+            misses.push(
+                Problem::new(format!("the {what} of the verdict's {arm} `{}`: {}", recorded.name, shorten(was)))
+                    .expected(format!("{}, those of the working tree", shorten(is)))
+                    .hint(AGAIN),
+            );
+        }
+    }
     if recorded.model.requested != version.info.model {
         misses.push(
             Problem::new(format!("the verdict's {arm} asked for the model {}", recorded.model.requested))
@@ -96,6 +107,12 @@ pub(super) fn check_rows_digest(recorded: &Verdict, rows: &ResultsReader) -> Opt
         None => "none: verdict.json knows of no rows, because they could not be written".to_owned(),
     };
     Some(Problem::new(format!("{ROWS} has the digest {}", shorten(&rows.sha256))).expected(expected).hint(EDITED))
+}
+
+pub(super) fn check_row_count(recorded: &Verdict, read: u64) -> Option<Problem> {
+    let results = recorded.results.as_ref().filter(|results| results.rows != read)?;
+    let found = format!("`results.rows` of the verdict is {}", results.rows);
+    Some(Problem::new(found).expected(format!("{read}, the rows of {ROWS}")).hint(EDITED))
 }
 
 /// Compares golden data, checks and policy with the commit that the verdict compared them with. What it says of it has to be

@@ -97,8 +97,10 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
     });
     let dataset = same_data.then_some(&survey.dataset);
     let folded = rows::fold(&recorded, &mut rows, (dataset, &rules), schedule.map(|schedule| (schedule, looks)));
+    let read = rows.rows;
     let decision = match folded {
         Ok(rows) => {
+            misses.extend(inputs::check_row_count(&recorded, read));
             let recorded_judges = recorded.judges.iter().flat_map(|judges| &judges.found.deciding);
             let judges = recorded_judges
                 .map(|judge| (judge.name.as_str(), (judge.model.as_str(), judge.prompt_sha256.as_str())))
@@ -155,6 +157,7 @@ fn survey_all(settings: &VerificationSettings, versions: &Versions, rules: &Rule
         recorded: settings.target == TargetKind::Recorded,
         may_be_identical: settings.target != TargetKind::Recorded,
         sequential: settings.policy.sequential,
+        margin: None,
         today: OffsetDateTime::now_utc().date(),
     };
     survey::survey(&scope, versions)

@@ -55,8 +55,8 @@ fn a_calibrated_judge_scales_the_margins() {
 
 #[test]
 fn a_smaller_tolerance_blocks_earlier() {
-    // 7 losses of 200: not shown to be worse than 2 points, but worse than 1.1.
-    let comparison = compared(&[(-1, 7), (0, 193)], 1);
+    // 8 losses of 200: not shown to be worse than 2 points, but worse than 1.1.
+    let comparison = compared(&[(-1, 8), (0, 192)], 1);
     let strict = Policy { tolerance: 0.02, ..policy() };
     let plain = decided(&strict, &comparison, &DecidingJudges::default());
     let judged = decided(&strict, &comparison, &one_judge(Calibration::Known(counts(600, 200, 800, 200))));

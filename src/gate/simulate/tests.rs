@@ -2,10 +2,12 @@ use super::*;
 use crate::domain::Words as _;
 use std::collections::BTreeMap;
 
-const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05 };
+/// The reference has one error for both.
+const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05, block_alpha: 0.05 };
 
 const SMALL: Simulation = Simulation {
     cases: 200,
+    weights: Vec::new(),
     repeats: 3,
     rule: RULE,
     scenario: Scenario::Std,
@@ -16,7 +18,7 @@ const SMALL: Simulation = Simulation {
 };
 
 /// Percent of runs, and how far they may be from another simulation of 4,000 runs: 4 standard errors and a rounding.
-fn check(simulation: Simulation, difference: f64, promote: f64, block: f64) -> Row {
+fn check(simulation: &Simulation, difference: f64, promote: f64, block: f64) -> Row {
     let row = simulation.table(&[difference]).unwrap()[0];
     let runs = f64::from(simulation.runs);
     for (count, percent) in [(row.promote, promote), (row.block, block)] {
@@ -39,15 +41,15 @@ fn the_table_is_that_of_the_reference() {
         (-0.05, 3.3, 62.0),
         (-0.1, 0.0, 98.5),
     ] {
-        check(SMALL, difference, promote, block);
+        check(&SMALL, difference, promote, block);
     }
     let fifty = Simulation { cases: 50, repeats: 1, ..SMALL };
-    check(fifty, 0.02, 35.0, 0.4);
-    check(fifty, 0.0, 20.0, 1.4);
-    check(fifty, -0.1, 0.2, 37.0);
+    check(&fifty, 0.02, 35.0, 0.4);
+    check(&fifty, 0.0, 20.0, 1.4);
+    check(&fifty, -0.1, 0.2, 37.0);
     let tight = Simulation { rule: Rule { margin: 0.03, ..RULE }, ..SMALL };
-    check(tight, 0.0, 60.0, 0.7);
-    check(tight, -0.03, 3.7, 26.0);
+    check(&tight, 0.0, 60.0, 0.7);
+    check(&tight, -0.03, 3.7, 26.0);
     for (cases, repeats, difference, promote, block) in [
         (20, 1, -0.05, 1.2, 4.9),
         (20, 5, 0.0, 0.2, 0.0),
@@ -59,7 +61,7 @@ fn the_table_is_that_of_the_reference() {
         (200, 1, -0.05, 3.9, 42.0),
     ] {
         let simulation = Simulation { cases, repeats, ..SMALL };
-        check(simulation, difference, promote, block);
+        check(&simulation, difference, promote, block);
     }
     for (cases, runs, difference, promote, block) in [
         (1_000, 300, -0.01, 94.5, 5.5),
@@ -69,7 +71,7 @@ fn the_table_is_that_of_the_reference() {
         (10_000, 60, -0.03, 0.0, 100.0),
     ] {
         let large = Simulation { cases, repeats: 1, runs, ..SMALL };
-        check(large, difference, promote, block);
+        check(&large, difference, promote, block);
     }
 }
 
@@ -81,12 +83,12 @@ fn looks_on_the_way_cost_little_and_save_much() {
     for (difference, promote, block, asked) in
         [(0.0, 98.4, 0.5, 0.67), (-0.05, 4.1, 83.0, 0.80), (-0.1, 0.0, 100.0, 0.50)]
     {
-        let row = check(long, difference, promote, block);
+        let row = check(&long, difference, promote, block);
         assert!((row.asked - asked).abs() < 0.05, "{row:?}");
     }
     let row = SMALL.table(&[0.0]).unwrap()[0];
     assert_eq!(row.asked, 1.0);
-    let dataset = Simulation { estimand: Estimand::Dataset, ..long };
+    let dataset = Simulation { estimand: Estimand::Dataset, ..long.clone() };
     assert!(dataset.table(&[0.0]).is_err());
 }
 
@@ -96,7 +98,7 @@ fn scenarios_are_those_of_the_reference() {
         [(Scenario::High, 99.9, 2.9, 80.0), (Scenario::Flaky, 81.0, 3.8, 52.0), (Scenario::Diffuse, 94.0, 3.7, 73.0)]
     {
         let simulation = Simulation { scenario, ..SMALL };
-        check(simulation, -0.05, wrong, block);
+        check(&simulation, -0.05, wrong, block);
         let equal = simulation.table(&[0.0]).unwrap()[0];
         assert!((f64::from(equal.promote) / 5.0 - promote).abs() < 6.0, "{equal:?}");
     }
@@ -105,12 +107,31 @@ fn scenarios_are_those_of_the_reference() {
     assert!((3..=30).contains(&row.promote), "{row:?}");
 }
 
+/// Uneven weights can be promoted, and a lost margin hardly ever is: 5% where it does not follow the weights, 7% where heavy
+/// cases break more often; and three standard errors of 500 runs.
+#[test]
+fn weights_cost_power_and_not_the_promise() {
+    let share = |weights: &[(u32, u32)], scenario: Scenario, difference: f64| {
+        let simulation = Simulation { weights: weights.to_vec(), scenario, ..SMALL };
+        f64::from(simulation.table(&[difference]).unwrap()[0].promote) / 500.0
+    };
+    for (weights, equal) in
+        [(&[(199, 1), (1, 5)][..], 0.85), (&[(180, 1), (20, 5)], 0.62), (&[(180, 1), (20, 9)], 0.43)]
+    {
+        assert!(share(weights, Scenario::Std, 0.0) > equal, "{weights:?}");
+        for (scenario, most) in [(Scenario::Std, 0.05), (Scenario::Lopsided, 0.05), (Scenario::Heavy, 0.07)] {
+            let promoted = share(weights, scenario, -0.05);
+            assert!(promoted < most + 0.03, "{weights:?} {scenario:?}: {promoted}");
+        }
+    }
+}
+
 #[test]
 fn a_fixed_dataset_is_known_better() {
     let dataset = Simulation { cases: 20, repeats: 10, estimand: Estimand::Dataset, ..SMALL };
-    check(dataset, 0.0, 68.0, 1.4);
-    check(dataset, -0.03, 14.0, 16.0);
-    check(dataset, -0.1, 0.0, 94.0);
+    check(&dataset, 0.0, 68.0, 1.4);
+    check(&dataset, -0.03, 14.0, 16.0);
+    check(&dataset, -0.1, 0.0, 94.0);
     for (cases, repeats, difference, promote, block) in [
         (20, 5, 0.0, 40.0, 2.1),
         (20, 5, -0.05, 2.2, 24.0),
@@ -118,12 +139,12 @@ fn a_fixed_dataset_is_known_better() {
         (50, 3, 0.0, 53.0, 1.3),
         (50, 10, -0.03, 31.0, 32.0),
     ] {
-        let simulation = Simulation { cases, repeats, ..dataset };
-        check(simulation, difference, promote, block);
+        let simulation = Simulation { cases, repeats, ..dataset.clone() };
+        check(&simulation, difference, promote, block);
     }
-    let fifty = Simulation { cases: 50, repeats: 5, ..dataset };
-    check(fifty, 0.0, 77.0, 1.2);
-    check(fifty, -0.05, 1.6, 50.0);
+    let fifty = Simulation { cases: 50, repeats: 5, ..dataset.clone() };
+    check(&fifty, 0.0, 77.0, 1.2);
+    check(&fifty, -0.05, 1.6, 50.0);
 }
 
 #[test]
@@ -170,7 +191,7 @@ fn neither_threads_nor_rows_beside_change_a_count() {
     };
     assert_eq!(with_threads(1), with_threads(3));
     assert_eq!(few.table(&[0.0]).unwrap()[0], with_threads(1).unwrap()[0]);
-    assert_ne!(Simulation { seed: 2, ..few }.table(&[0.0, -0.05]), with_threads(1));
+    assert_ne!(Simulation { seed: 2, ..few.clone() }.table(&[0.0, -0.05]), with_threads(1));
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn units(bins: &[(u64, i128, u64)]) -> Units {
 }
 
 /// Ten clusters by hand: sizes 1 and 3, mean size 2; five lost 1 of 1, five kept all 3. With mu0 = -0.05 the data stand
-/// below: total = (-5 + 20 x 0.05) / 2, far = 1.05 x 1.5.
+/// below: total = (-5 + 20 x 0.05) / 2, far = 1.05 m with m = (0.5² + 1.5²) / 2.
 #[test]
 fn clusters_of_different_size_are_taken_as_a_ratio() {
     let d = Differences::of_units(&units(&[(1, -1, 5), (3, 0, 5)]), 1, UnitKind::Cluster);
@@ -106,7 +106,7 @@ fn clusters_of_different_size_are_taken_as_a_ratio() {
     close(d.variance().unwrap(), 10.0 * 0.375 * 0.375 / 9.0, 1e-15);
     // X, mirrored: (1 - 0.05) / 2 = 0.475 and -0.15 / 2 = -0.075; no t in 0..1/far solves 5 x 0.475 / (1 + 0.475 t) =
     // 5 x 0.075 / (1 - 0.075 t) but t = (0.475 - 0.075) / (2 x 0.475 x 0.075), which is beyond 1/far.
-    let (far, x, y): (f64, f64, f64) = (1.05 * 1.5, 0.475, -0.075);
+    let (far, x, y): (f64, f64, f64) = (1.05 * 1.25, 0.475, -0.075);
     let t = 1.0 / far;
     let (p, q) = (0.5 / (1.0 + t * x), 0.5 / (1.0 + t * y));
     let variance = p * x * x + q * y * y + (1.0 - p - q).max(0.0) * far * far;
