@@ -29,7 +29,7 @@ pub const TABLE: &[(u8, &str)] = &[
     (BLOCK, "block"),
     (
         INCONCLUSIVE,
-        "inconclusive: too few cases, too many errors, budget or quota spent, a lone shard, the store failed midway",
+        "inconclusive: too few cases, too many errors, budget or quota spent, a lone shard, the store failed midway; in CI also a promote that is not promotable",
     ),
     (REPORT, "a report could not be written (replaces only a 0)"),
     (BUG, "a bug in promptgate"),

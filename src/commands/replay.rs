@@ -56,6 +56,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
         weaker: &[],
         look: &Look::ONLY,
         before: &LooksBefore::Clear,
+        withheld: None,
     };
     let decided = gate::decide(&policy, &comparison, &facts);
     let doubts = doubts(&store, &first, &second, shared)?;

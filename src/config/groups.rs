@@ -200,6 +200,8 @@ settings! {
         /// Inconclusive if golden data, checks or promptgate.toml are weaker than at the merge base of HEAD and REV [default: in
         /// CI the base of the pull request, else none]
         policy_base: Option<String>, Kind::Text, "REV|none" { weaker: Weaker::Replaced };
+        /// Let a promote that is not promotable pass in CI; nothing that is rehearsed can be promoted
+        rehearse: bool, Kind::Flag, "" { scope: Scope::CommandLine };
         /// Decide although they are weaker; the reason stands in verdict and summary
         accept_weaker: Option<String>, Kind::Reason(1_000), "REASON" { scope: Scope::OneCall };
     }
@@ -267,6 +269,12 @@ pub(super) fn top() -> impl Iterator<Item = &'static Definition> {
     all.filter(|definition| definition.scope != Scope::CommandLine)
 }
 
+/// Settings of the command line alone.
+pub(super) fn typed_only() -> impl Iterator<Item = &'static Definition> {
+    let all = TOP.iter().copied().flatten();
+    all.filter(|definition| definition.scope == Scope::CommandLine)
+}
+
 /// All settings that have a variable.
 pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
     top().chain(GateTable::DEFINITIONS).chain(GuardrailTable::DEFINITIONS)
@@ -274,7 +282,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
 
 /// A setting by its name, wherever it may be written.
 pub(crate) fn definition(key: &str) -> Option<&'static Definition> {
-    all().chain(ConfigFile::DEFINITIONS).find(|definition| definition.key == key)
+    all().chain(typed_only()).find(|definition| definition.key == key)
 }
 
 /// Samples per case and arm without a setting.

@@ -1,7 +1,7 @@
 //! The settings of a run, typed and within bounds.
 
 use super::attempts::AttemptSettings;
-use super::definition::Group as _;
+use super::definition::{Group as _, Origin};
 use super::groups::{
     Cache, Cases, Color, Continuation, DifferenceRules, Earlier, Exceptions, GateTable, GuardrailTable, LimitSettings,
     Output, Part, Prompts, Proposals, Recordings,
@@ -102,6 +102,10 @@ pub struct RunSettings {
 pub struct GateSettings {
     /// Decide; false with `--no-gate`.
     pub gated: bool,
+    /// On an unattended machine a promote has to be promotable.
+    pub unattended: bool,
+    /// The run is a rehearsal: its promote passes anywhere, and is promotable nowhere.
+    pub rehearsal: bool,
     pub policy: Policy,
     /// What golden data, checks and policy must not ask for less than.
     pub policy_base: PolicyBaseSettings,
@@ -162,6 +166,9 @@ impl Layers {
         if purpose == Purpose::SameArms {
             policy_base.rev = None;
         }
+        if purpose == Purpose::Verdict {
+            problems.extend(self.hidden_switches());
+        }
         let attempts = AttemptSettings::new(&exceptions, &self.environment, &mut problems);
         let Some(arms) = arms else {
             return Err(problems);
@@ -214,7 +221,14 @@ impl Layers {
             },
             run: RunSettings { cache: limits.cache, resume, dry_run, quiet, color },
             limits,
-            gate: GateSettings { gated, policy, policy_base, attempts },
+            gate: GateSettings {
+                gated,
+                unattended: key::unattended(&self.environment).is_some(),
+                rehearsal: exceptions.rehearse,
+                policy,
+                policy_base,
+                attempts,
+            },
             prices: Prices::with_own(self.file.tables.prices.clone()),
             warnings: self.warnings,
             root: self.root,
@@ -292,6 +306,19 @@ impl Layers {
             }
             Baseline::Prompt(_) | Baseline::None => {}
         }
+    }
+
+    /// Variables that would keep a check from deciding, where nobody who reviews its command would see them.
+    fn hidden_switches(&self) -> impl Iterator<Item = Problem> {
+        let ci = key::unattended(&self.environment);
+        let by_variable = ["dry_run", "no_gate"].into_iter().filter_map(|key| Some((key, self.raw(key)?)));
+        by_variable.filter(|(_, raw)| matches!(raw.origin, Origin::Variable(_)) && raw.text() != "false").filter_map(
+            move |(key, raw)| {
+                let message = format!("in CI ({} is set) a variable can't keep a check from deciding", ci?);
+                let option = key.replace('_', "-");
+                Some(raw.origin.problem(message).hint(format!("unset it, or type --{option} in the command")))
+            },
+        )
     }
 
     /// The longest delay can't be shorter than the first.

@@ -1,7 +1,7 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
 use super::definition::{Group as _, Scope};
-use super::groups::{self, ConfigFile, GateTable, GuardrailTable};
+use super::groups::{self, GateTable, GuardrailTable};
 use super::value::Kind;
 use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
@@ -618,7 +618,7 @@ fn page_of_the_settings() -> String {
         .to_owned();
     let tables = [("[gate]", GateTable::DEFINITIONS), ("[gate.guardrails]", GuardrailTable::DEFINITIONS)];
     let headings = ["", "Cases", "Requests", "Decision"].map(|heading| {
-        let top = groups::top().chain(ConfigFile::DEFINITIONS).filter(move |definition| definition.heading == heading);
+        let top = groups::top().chain(groups::typed_only()).filter(move |definition| definition.heading == heading);
         (if heading.is_empty() { "General" } else { heading }, top.collect::<Vec<_>>())
     });
     let tables = tables.map(|(name, definitions)| (name, definitions.iter().collect()));

@@ -72,6 +72,8 @@ string_enum! {
         EarlierLook = "earlier_look",
         /// Inconclusive: there were attempts before, and their answers are not here.
         AttemptsLost = "attempts_lost",
+        /// Inconclusive: a promote in CI that is not promotable.
+        NotPromotable = "not_promotable",
         /// `--no-gate`: no decision was asked for.
         NotGated = "not_gated",
     }

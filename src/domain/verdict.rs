@@ -74,8 +74,10 @@ pub struct Verdict {
     #[serde(default)]
     pub sentence: String,
     pub exit_code: u8,
-    /// Promote, gated, whole dataset, neither simulated nor replayed.
+    /// Promote, gated, whole dataset, neither simulated, replayed nor rehearsed.
     pub promotable: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rehearsal: bool,
     /// The first is the most important.
     pub reasons: Vec<Reason>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

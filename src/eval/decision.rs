@@ -3,7 +3,7 @@
 use super::context::EvalContext;
 use super::run_state::RunState;
 use super::score_pass::ScoredRun;
-use crate::config::TargetKind;
+use crate::config::{Cache, Settings, TargetKind};
 use crate::domain::{DecidingJudges, Look, LooksBefore};
 use crate::error::Error;
 use crate::gate::{self, Completion, GateDecision, RunContext};
@@ -15,6 +15,8 @@ pub(super) struct Analysis {
     pub(super) completion: Completion,
     pub(super) before: LooksBefore,
     pub(super) deciding: DecidingJudges,
+    /// What keeps a promote from being promotable.
+    pub(super) shortfalls: Vec<&'static str>,
 }
 
 /// Decides by what was scored.
@@ -31,13 +33,45 @@ pub(super) fn analyze(
     if scored.store_failed.is_some() && completion != Completion::Interrupted {
         completion = Completion::StoreFailed;
     }
-    let facts = facts(context, look, completion, &deciding, &before);
+    let shortfalls = shortfalls(context, scored);
+    let withheld = withheld(context, &shortfalls);
+    let facts = RunContext { withheld: withheld.as_deref(), ..facts(context, look, completion, &deciding, &before) };
     Ok(Analysis {
         decided: gate::decide(&context.settings.gate.policy, &scored.comparison, &facts),
         completion,
         before,
         deciding,
+        shortfalls,
     })
+}
+
+/// Such answers prove nothing about the service of today.
+pub(super) fn is_replayed(settings: &Settings, scored: &ScoredRun) -> bool {
+    settings.provider.target == TargetKind::Recorded
+        || settings.run.cache == Cache::Only
+        || scored.stale > 0
+        || scored.comparison.imported > 0
+}
+
+fn shortfalls(context: &EvalContext<'_>, scored: &ScoredRun) -> Vec<&'static str> {
+    let EvalContext { settings, selection, survey, info, .. } = context;
+    let partial = !selection.is_everything() || survey.selected != survey.dataset.total;
+    [
+        (!settings.gate.gated, "no decision was asked for"),
+        (settings.gate.rehearsal, "this is a rehearsal"),
+        (info.simulated, "the simulator answered"),
+        (is_replayed(settings, scored), "answers were replayed"),
+        (partial, "not all cases were run"),
+    ]
+    .into_iter()
+    .filter_map(|(applies, text)| applies.then_some(text))
+    .collect()
+}
+
+/// Why a promote may not pass on this machine.
+fn withheld(context: &EvalContext<'_>, shortfalls: &[&str]) -> Option<String> {
+    let gate = &context.settings.gate;
+    (gate.unattended && !gate.rehearsal && !shortfalls.is_empty()).then(|| shortfalls.join(", "))
 }
 
 /// Records the look in the store, if it is one that counts.
@@ -68,6 +102,7 @@ pub(super) fn facts<'f>(
         weaker: context.info.changes.unaccepted(),
         look,
         before,
+        withheld: None,
     }
 }
 

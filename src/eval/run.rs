@@ -77,9 +77,9 @@ pub fn run(
     };
     let spent = scored.judge_usage.add_to(state.spent);
     let as_prior = Arc::new(PriorRun::new(open_run.id.number(), context.plan, &context.versions));
-    let Analysis { decided, completion, before, deciding } = analysis;
+    let Analysis { decided, completion, before, deciding, shortfalls } = analysis;
     let facts = decision::facts(&context, &context.info.look, completion, &deciding, &before);
-    let verdict = verdict::assemble(&context, scored, decided, &facts, hooks.interrupt.code());
+    let verdict = verdict::assemble(&context, scored, (decided, &shortfalls), &facts, hooks.interrupt.code());
 
     let results = reports.results();
     let unwritten = reports.finish(&verdict);

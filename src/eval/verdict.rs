@@ -1,8 +1,8 @@
 //! The verdict, put together from the decision and its evidence.
 
 use super::context::EvalContext;
+use super::decision::is_replayed;
 use super::score_pass::ScoredRun;
-use crate::config::{Cache, TargetKind};
 use crate::domain::{
     Arms, Comparison, DatasetRecord, Decision, JudgesRecord, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
 };
@@ -13,17 +13,13 @@ use crate::gate::{self, GateDecision, RunContext, SentenceContext};
 pub(crate) fn assemble(
     context: &EvalContext<'_>,
     scored: ScoredRun,
-    decided: GateDecision,
+    (decided, shortfalls): (GateDecision, &[&str]),
     facts: &RunContext<'_>,
     signal: Option<u8>,
 ) -> Verdict {
-    let EvalContext { settings, selection, survey, info: run, .. } = context;
-    let ScoredRun { comparison, stale, judge_usage: judges, .. } = scored;
-    // Such answers prove nothing about the service of today.
-    let replayed = settings.provider.target == TargetKind::Recorded
-        || settings.run.cache == Cache::Only
-        || stale > 0
-        || comparison.imported > 0;
+    let EvalContext { settings, info: run, .. } = context;
+    let replayed = is_replayed(settings, &scored);
+    let ScoredRun { comparison, judge_usage: judges, .. } = scored;
     let exit_code = signal.unwrap_or_else(|| exit_code(settings.gate.gated, &comparison, decided.decision));
     let record = |info: &PromptInfo, served: Vec<String>| PromptRecord {
         name: info.name.clone(),
@@ -32,13 +28,7 @@ pub(crate) fn assemble(
         file_sha256: info.file_sha256.clone(),
         model: ModelRecord { requested: info.model.clone(), served },
     };
-    let promotable = decided.decision == Decision::Promote
-        && exit_code == exit::OK
-        && settings.gate.gated
-        && selection.is_everything()
-        && survey.selected == survey.dataset.total
-        && !run.simulated
-        && !replayed;
+    let promotable = decided.decision == Decision::Promote && exit_code == exit::OK && shortfalls.is_empty();
     let told = SentenceContext {
         candidate: &run.candidate.name,
         baseline: run.baseline.as_ref().map(|info| info.name.as_str()),
@@ -46,6 +36,7 @@ pub(crate) fn assemble(
         replayed,
         cases: (run.cases, run.total),
         promotable,
+        rehearsal: settings.gate.rehearsal,
     };
     let sentence = gate::sentence(&told, &settings.gate.policy, facts, &comparison, &decided);
     let judge_retries = judges.retries;
@@ -61,6 +52,7 @@ pub(crate) fn assemble(
         sentence,
         exit_code,
         promotable,
+        rehearsal: settings.gate.rehearsal,
         reasons: decided.reasons,
         warnings: decided.warnings,
         simulated: run.simulated,

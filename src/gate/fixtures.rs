@@ -16,6 +16,7 @@ pub(super) const WHOLE: RunContext<'static> = RunContext {
     confirms: false,
     weaker: &[],
     look: &Look::ONLY,
+    withheld: None,
     before: &LooksBefore::Clear,
 };
 

@@ -71,6 +71,8 @@ pub struct RunContext<'a> {
     pub weaker: &'a [PolicyChange],
     pub look: &'a Look,
     pub before: &'a LooksBefore,
+    /// Why a promote may not pass here.
+    pub withheld: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -175,8 +177,14 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         }
     }
 
-    let decision = combine(&reasons);
+    let mut decision = combine(&reasons);
     let look_decision = looks::decision_of_look(decision, &reasons);
+    if decision == Decision::Promote
+        && let Some(why) = facts.withheld
+    {
+        reasons.push(validity::not_promotable(&reasons, why));
+        decision = Decision::Inconclusive;
+    }
     reasons.retain(|reason| match speaks_for(reason.code) {
         good @ (Decision::Promote | Decision::Unchanged) => decision == good,
         Decision::Block => true,
@@ -250,6 +258,7 @@ fn meaning(code: ReasonCode) -> (Decision, bool) {
         | ReasonCode::Weakened
         | ReasonCode::EarlierLook
         | ReasonCode::AttemptsLost
+        | ReasonCode::NotPromotable
         | ReasonCode::NotGated => (Decision::Inconclusive, true),
         ReasonCode::Budget
         | ReasonCode::Stopped

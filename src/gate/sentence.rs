@@ -23,6 +23,7 @@ pub struct SentenceContext<'a> {
     /// Golden cases that were run, and all there are.
     pub cases: (u64, u64),
     pub promotable: bool,
+    pub rehearsal: bool,
 }
 
 pub fn sentence(
@@ -44,7 +45,8 @@ pub fn sentence(
     let because = because.unwrap_or_else(|| "nothing speaks for it".to_owned());
     let lead = sentence.lead(context.promotable);
     let but = doubts(context, decided.decision);
-    format!("{lead}: {because}{but}.")
+    let rehearsal = if context.rehearsal { "Rehearsal: " } else { "" };
+    format!("{rehearsal}{lead}: {because}{but}.")
 }
 
 struct Sentence<'a> {
@@ -61,7 +63,9 @@ impl Sentence<'_> {
         let candidate = &self.candidate;
         match (self.decided.decision, self.decided.reasons.first().map(|first| first.code)) {
             (Decision::Promote, _) if promotable => format!("{candidate} may go live"),
-            (Decision::Promote, _) => format!("{candidate} may not go live on this run"),
+            (Decision::Promote, _) | (Decision::Inconclusive, Some(ReasonCode::NotPromotable)) => {
+                format!("{candidate} may not go live on this run")
+            }
             (Decision::Block, _) => format!("{candidate} must not go live"),
             (Decision::Unchanged, _) => format!("Nothing to promote in {candidate}"),
             (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {candidate}"),
@@ -159,6 +163,7 @@ impl Sentence<'_> {
             ReasonCode::AttemptsLost => {
                 "the test was run before, and what came of it is not known here".to_owned()
             }
+            ReasonCode::NotPromotable => "in CI only a verdict that can be acted on passes".to_owned(),
             ReasonCode::NotGated if !self.facts.gated => "no decision was asked for".to_owned(),
             ReasonCode::NotGated if !comparison.has_baseline && policy.min_pass_rate.is_none() => {
                 "there is neither another prompt to compare it with nor a share of right answers that it must reach"

@@ -124,6 +124,18 @@ pub(super) fn nothing_passed(comparison: &Comparison) -> Option<Reason> {
     })
 }
 
+/// Promoting for `reasons`, where a promote may not pass and `why`.
+pub(super) fn not_promotable(reasons: &[Reason], why: &str) -> Reason {
+    let promote = reasons.iter().map(|reason| reason.message.as_str()).collect::<Vec<_>>().join("; ");
+    reason(
+        ReasonCode::NotPromotable,
+        format!(
+            "in CI a promote has to be promotable, and {why}; otherwise it would be one ({promote}); --rehearse lets a run like \
+             this pass"
+        ),
+    )
+}
+
 pub(super) fn identical(comparison: &Comparison) -> Reason {
     let critical = match comparison.must_pass.values().map(|alike| alike.cases).sum::<u64>() {
         0 => String::new(),

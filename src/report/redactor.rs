@@ -136,6 +136,7 @@ impl Redactor {
             sentence,
             exit_code: _,
             promotable: _,
+            rehearsal: _,
             reasons,
             warnings,
             simulated: _,

@@ -222,6 +222,7 @@ pub(super) fn caveats(verdict: &Verdict) -> impl Iterator<Item = (&'static str, 
     [
         (verdict.simulated, "SIMULATED", "the built-in simulator answered, not the model"),
         (verdict.replayed, "REPLAYED", "answers were recorded earlier, not asked for now"),
+        (verdict.rehearsal, "REHEARSAL", "--rehearse lets a promote pass"),
         (!verdict.gated, "NOT GATED", "no decision was asked for"),
         (cases < total, "PARTIAL", "only a part of the dataset was run"),
     ]

@@ -224,6 +224,7 @@ fn run(all: &[CasePair], slots: &mut [Slot], cases: Cases, seed: u64) -> Decisio
         weaker: &[],
         look: &Look::ONLY,
         before: &LooksBefore::Clear,
+        withheld: None,
     };
     decide(&policy, &comparing.finish(), &facts).decision
 }

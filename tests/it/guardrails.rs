@@ -17,6 +17,7 @@ const WHOLE: RunContext<'static> = RunContext {
     weaker: &[],
     look: &Look::ONLY,
     before: &LooksBefore::Clear,
+    withheld: None,
     gated: true,
     whole_run: Completion::Complete,
 };

@@ -264,7 +264,8 @@ fn replies_travel_with_the_answers_and_make_a_verdict_replayed() {
     let imported = fork.run("record import all.jsonl");
     assert!(imported.stdout.starts_with("240 answers imported"), "{}", imported.stdout);
     let offline = |project: &Project| {
-        let arguments = format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {} --cache only", fake.url);
+        let arguments =
+            format!("eval --prompt v2 --baseline v1 --repeat 1 --base-url {} --cache only --rehearse", fake.url);
         project.run_with(&arguments, &[("CI", "true"), ("GEMINI_API_KEY", "")])
     };
     offline(&fork).assert_exit(0);

@@ -43,6 +43,7 @@ mod sequential;
 mod several;
 mod support;
 mod targets;
+mod unattended;
 mod verify;
 mod weakened;
 mod wire;

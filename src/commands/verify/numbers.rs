@@ -25,6 +25,8 @@ pub(super) fn facts<'a>(
         weaker: changes.unaccepted(),
         look: &recorded.look,
         before,
+        // Which machine it was is not known; it only ever forbids.
+        withheld: recorded.reasons.iter().find(|reason| reason.code == ReasonCode::NotPromotable).map(|_| ""),
     }
 }
 
@@ -42,6 +44,7 @@ pub(super) fn sentence(
         replayed: recorded.replayed,
         cases: (recorded.dataset.cases, recorded.dataset.total),
         promotable: recorded.promotable,
+        rehearsal: recorded.rehearsal,
     };
     gate::sentence(&context, &recorded.policy, facts, comparison, decided)
 }

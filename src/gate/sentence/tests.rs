@@ -14,6 +14,7 @@ const TOLD: SentenceContext<'static> = SentenceContext {
     replayed: false,
     cases: (204, 204),
     promotable: true,
+    rehearsal: false,
 };
 
 /// A comparison that has something to say for every reason.

@@ -117,6 +117,7 @@ pub(super) fn verdict() -> Verdict {
             .into(),
         exit_code: 10,
         promotable: false,
+        rehearsal: false,
         reasons: vec![
             Reason {
                 code: ReasonCode::Critical,
