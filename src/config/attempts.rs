@@ -15,6 +15,8 @@ pub struct AttemptSettings {
     /// Add the repeats that would probably settle the last look.
     pub extend: bool,
     pub fresh_key: Option<String>,
+    /// The pull request that CI looks at; `None` outside of one.
+    pub change: Option<String>,
     /// What the CI system counts; `None` where none does.
     pub ci: Option<CiAttempt>,
 }
@@ -30,6 +32,25 @@ const COUNTERS: [(&str, u32, &[&str]); 4] = [
     ("BUILDKITE_RETRY_COUNT", 1, &["BUILDKITE_BUILD_ID", "BUILDKITE_STEP_ID"]),
     ("BITBUCKET_STEP_RUN_NUMBER", 0, &["BITBUCKET_REPO_UUID", "BITBUCKET_BUILD_NUMBER", "BITBUCKET_STEP_UUID"]),
 ];
+
+/// Variables with the number of the pull request; `GITHUB_REF` is `refs/pull/7/merge` in one.
+const CHANGES: [&str; 6] = [
+    "GITHUB_REF",
+    "CI_MERGE_REQUEST_IID",
+    "SYSTEM_PULLREQUEST_PULLREQUESTID",
+    "BUILDKITE_PULL_REQUEST",
+    "BITBUCKET_PR_ID",
+    "CHANGE_ID",
+];
+
+fn change(environment: &Environment) -> Option<String> {
+    CHANGES.into_iter().find_map(|name| {
+        let value = environment.get(name)?.trim();
+        let is_change =
+            if name == "GITHUB_REF" { value.starts_with("refs/pull/") } else { !matches!(value, "" | "false") };
+        is_change.then(|| format!("{name} {value}"))
+    })
+}
 
 /// Later attempts count as this one.
 const MOST: u32 = 10_000;
@@ -47,7 +68,7 @@ impl AttemptSettings {
             problems.push(problem);
             None
         });
-        AttemptSettings { extend: *extend, fresh_key: fresh_key.clone(), ci }
+        AttemptSettings { extend: *extend, fresh_key: fresh_key.clone(), change: change(environment), ci }
     }
 }
 

@@ -308,13 +308,13 @@ impl Layers {
         }
     }
 
-    /// Variables that would keep a check from deciding, where nobody who reviews its command would see them.
+    /// Variables that would change what a check decides, where nobody who reviews its command would see them.
     fn hidden_switches(&self) -> impl Iterator<Item = Problem> {
         let ci = key::unattended(&self.environment);
-        let by_variable = ["dry_run", "no_gate"].into_iter().filter_map(|key| Some((key, self.raw(key)?)));
+        let by_variable = ["dry_run", "no_gate", "fresh_key"].into_iter().filter_map(|key| Some((key, self.raw(key)?)));
         by_variable.filter(|(_, raw)| matches!(raw.origin, Origin::Variable(_)) && raw.text() != "false").filter_map(
             move |(key, raw)| {
-                let message = format!("in CI ({} is set) a variable can't keep a check from deciding", ci?);
+                let message = format!("in CI ({} is set) this has to stand in the command, where it is reviewed", ci?);
                 let option = key.replace('_', "-");
                 Some(raw.origin.problem(message).hint(format!("unset it, or type --{option} in the command")))
             },

@@ -21,7 +21,7 @@ pub struct TestedPrompt {
 }
 
 /// What a run was, known before its first answer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunFacts {
     pub candidate: TestedPrompt,
     pub baseline: Option<TestedPrompt>,
@@ -42,6 +42,18 @@ pub struct RunFacts {
     pub gated: bool,
     /// Both arms sent the same requests, so that only must-pass cases were asked.
     pub identical: bool,
+    pub policy: Policy,
+    /// Repeats of all planned attempts.
+    pub planned_repeats: u32,
+    /// Baseline and cases, and both prompts and cases, in whichever spelling; and the requests as they go over the wire.
+    pub set: String,
+    pub series: String,
+    pub requests_sha256: String,
+    /// Why earlier looks were left behind, and the pull request in which.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fresh_key: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub change: Option<String>,
     /// Which attempt it was, by the count of a CI system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ci: Option<CiAttempt>,

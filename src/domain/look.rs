@@ -19,11 +19,6 @@ string_enum! {
     }
 }
 
-impl Sequential {
-    /// Every way.
-    pub const ALL: [Sequential; 2] = [Sequential::Off, Sequential::Looks];
-}
-
 /// Cases that play no part, because the run was decided before their look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EarlyStop {
@@ -73,6 +68,12 @@ pub enum LooksBefore {
         /// It was decided by other rules.
         other_rules: bool,
     },
+    /// A run that was no complete look showed other answers to the same, or planned other repeats of them.
+    Shown { run: i64 },
+    /// A run showed these answers under rules that ask for more: those that do.
+    Looser(FirstRules),
+    /// Earlier looks were left behind before, for this reason.
+    LeftBehind { reason: String },
     /// There were attempts before, and their answers are not here.
     Lost {
         /// Which attempt this is, by the count of the CI system.
@@ -80,6 +81,30 @@ pub enum LooksBefore {
         /// Attempts whose answers are here.
         known: u32,
     },
+}
+
+/// What the store knows of tries before a run, itself included.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    /// Candidates that ran against this baseline with these cases.
+    pub candidates: u64,
+    /// Of them, other spellings of this candidate and these cases.
+    pub respelled: u64,
+    /// The day of the first.
+    pub since: String,
+    /// The run that showed the first of these answers, where its rules were others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first: Option<FirstRules>,
+}
+
+/// The rules of the first look at the same answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FirstRules {
+    pub run: i64,
+    /// `None` if it decided nothing.
+    pub decision: Option<String>,
+    /// Each as it was then, and is now.
+    pub rules: Vec<String>,
 }
 
 /// What a CI system counts.
@@ -115,5 +140,4 @@ pub struct LookRecord {
     pub decision: Decision,
     /// Repeats that would probably settle it, with the same cases.
     pub needed: Option<u32>,
-    pub policy_sha256: String,
 }

@@ -79,7 +79,9 @@ pub use history::{
     RunConclusion, RunFacts, RunRecord, StoredAnswer, StoredCase, TestedPrompt,
 };
 pub use job_result::{AnswerSink, JobResult};
-pub use look::{CiAttempt, EarlyStop, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential};
+pub use look::{
+    CiAttempt, EarlyStop, FirstRules, FreshKey, Look, LookRecord, LooksBefore, MOST_ATTEMPTS, Sequential, Tries,
+};
 pub use model_name::{answers_for, same_model};
 pub use outcome::{CheckResult, Counts, Failure, FailureKind, Outcome, OutcomeKind, Score, Skip};
 pub use policy::{Estimand, Metric, Policy};

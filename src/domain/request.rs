@@ -132,7 +132,7 @@ impl Job {
     }
 
     /// SHA-256 of the body on the wire, and of those of later turns.
-    fn body_sha256(&self) -> [u8; 32] {
+    pub fn body_sha256(&self) -> [u8; 32] {
         match self.later.as_slice() {
             [] => Sha256::digest(&self.body).into(),
             later => digest([self.body.as_ref()].into_iter().chain(later.iter().map(|turn| turn.body.as_ref()))),

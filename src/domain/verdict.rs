@@ -8,7 +8,7 @@ use super::decision::{Decision, Reason, Warning};
 use super::difference::{Difference, ZScores};
 use super::evidence::{Completion, InputDigests, PolicyBase, PolicyChange};
 use super::guards::Guardrail;
-use super::look::{EarlyStop, FreshKey, Look};
+use super::look::{EarlyStop, FreshKey, Look, Tries};
 use super::outcome::Counts;
 use super::policy::Policy;
 use super::promotion::BaselinePromotion;
@@ -93,6 +93,9 @@ pub struct Verdict {
     /// Absent where no earlier looks were left behind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fresh_key: Option<FreshKey>,
+    /// Absent where there were no others, and nobody can ask again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<Tries>,
     pub policy: Policy,
     pub policy_sha256: String,
     /// What golden data, checks and policy were compared with.

@@ -28,7 +28,7 @@ pub(super) fn analyze(
 ) -> Result<Analysis, Error> {
     let EvalContext { survey, judges, rerun, .. } = context;
     let deciding = survey.judge_roles.deciding(judges, &context.calibrations, &scored.judge_usage.served);
-    let before = rerun.before(state.store, state.open_run, &context.plan, survey.selected)?;
+    let before = rerun.before(state.store, state.open_run, &context.plan)?;
     let mut completion = completion(context, state);
     if scored.store_failed.is_some() && completion != Completion::Interrupted {
         completion = Completion::StoreFailed;
@@ -78,7 +78,7 @@ fn withheld(context: &EvalContext<'_>, shortfalls: &[&str]) -> Option<String> {
 pub(super) fn record_look(context: &EvalContext<'_>, state: &RunState<'_>, analysis: &Analysis) {
     let gate = &context.settings.gate;
     if analysis.before == LooksBefore::Clear
-        && let Some(look) = context.rerun.record(state.open_run, gate.gated, &analysis.decided, &gate.policy)
+        && let Some(look) = context.rerun.record(state.open_run, gate.gated, &analysis.decided)
         && let Err(error) = context.rerun.note(state.store, &look)
     {
         (state.hooks.print)(&format!("warning: {error}, so that a later run may take itself for the first look"));

@@ -33,6 +33,13 @@ pub(crate) fn describe(context: &EvalContext<'_>, store: &Store, run: &OpenRun) 
         repeats: info.repeats,
         gated: info.gated,
         identical: context.survey.identical,
+        policy: info.policy.clone(),
+        planned_repeats: context.rerun.planned_repeats(),
+        set: hex(context.survey.identities.set),
+        series: hex(context.survey.identities.series),
+        requests_sha256: info.tested.requests_sha256.clone(),
+        fresh_key: context.settings.gate.attempts.fresh_key.clone(),
+        change: context.settings.gate.attempts.change.clone(),
         ci: context.settings.gate.attempts.ci.clone(),
     };
     let subject = |prompt: &PromptInfo| context.subject(prompt);

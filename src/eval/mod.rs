@@ -31,6 +31,7 @@ pub(crate) mod policy_diff;
 mod power;
 pub(crate) mod prepare;
 mod prior_runs;
+mod questions;
 mod request_pass;
 mod reruns;
 mod run;

@@ -138,10 +138,11 @@ fn survey_run(
 fn add_models(survey: &mut Survey, judges: &Judges, embedders: &Embedders) {
     if !judges.is_empty() {
         survey.key = digest([survey.key.as_slice(), &judges.digest()]);
-        survey.same = digest([survey.same.as_slice(), &judges.same()]);
+        let series = &mut survey.identities.series;
+        *series = digest([series.as_slice(), &judges.same()]);
     }
     if !embedders.is_empty() {
-        for key in [&mut survey.key, &mut survey.same] {
+        for key in [&mut survey.key, &mut survey.identities.series] {
             *key = digest([key.as_slice(), b"embeddings", &embedders.digest()]);
         }
     }
@@ -155,7 +156,7 @@ fn plan_rerun(settings: &Settings, kind: RunKind, survey: &mut Survey) -> Result
             RunKind::Gate { candidates } => candidates,
             RunKind::AaTest => 1,
         };
-        RerunPlan::find(settings, survey.same, candidates, store.as_ref())?
+        RerunPlan::find(settings, &survey.identities, candidates, store.as_ref())?
     };
     if let Some(reason) = &settings.gate.attempts.fresh_key {
         survey.key = reruns::fresh(&survey.key, reason);
@@ -164,7 +165,8 @@ fn plan_rerun(settings: &Settings, kind: RunKind, survey: &mut Survey) -> Result
         RunKind::Gate { .. } => Ok(rerun),
         RunKind::AaTest => {
             survey.key = digest([survey.key.as_slice(), b"itself"]);
-            let mut alone = RerunPlan::first(settings, survey.key, 1);
+            survey.identities.set = survey.key;
+            let mut alone = RerunPlan::first(settings, survey.key, &[], 1);
             alone.notes = rerun.notes;
             Ok(alone)
         }

@@ -1,15 +1,20 @@
-//! Which look at the answers a run is. What is tested has a key, and all looks at one key make a series: the first one that is
-//! complete decides, and a later run goes by the same answers. With several planned attempts each look keeps the answers of
-//! those before, and adds as many more; the gate shares the error between them (`gate::looks`).
+//! Which look at the answers a run is. Whatever showed an answer was a look at it: it stands, and later runs complete what was
+//! shown by what was planned then. What is tested has a key, and all complete looks at one key make a series, of which the first
+//! one decides. With several planned attempts each look keeps the answers of those before, and adds as many more; the gate shares
+//! the error between them (`gate::looks`).
 //!
 //! The store knows the looks. A CI system counts its attempts, too, so that a store that was lost on the way is noticed.
 
+use super::questions::Identities;
 use crate::config::{Cache, Settings, TargetKind};
-use crate::domain::{Decision, FreshKey, Job, Look, LookRecord, LooksBefore, Policy, Problem, Sequential, digest};
+use crate::domain::{
+    Decision, FirstRules, FreshKey, Look, LookRecord, LooksBefore, Policy, Problem, RunFacts, RunRecord, Sequential,
+    Tries, digest, hex,
+};
 use crate::error::Error;
 use crate::gate::{self, GateDecision};
-use crate::plan::Plan;
-use crate::store::{OpenRun, Series, Store, StoreError};
+use crate::plan::{BEYOND, Plan};
+use crate::store::{OpenRun, Questions, Series, Store, StoreError};
 
 /// Which look a run is going to be.
 #[derive(Clone, Debug)]
@@ -20,10 +25,11 @@ pub(crate) struct RerunPlan {
     pub(crate) repeats: u32,
     /// Repeats that each attempt adds.
     step: u32,
-    /// The look whose answers are used again.
-    pub(crate) previous: Option<LookRecord>,
-    /// Its answers are used whatever the cache is allowed to do: merging them is the rule.
-    pub(crate) merges: bool,
+    /// What is asked, by case: shown answers are found by it.
+    questions: Vec<[u8; 32]>,
+    /// Shown answers are used whatever the cache is allowed to do: merging them is the rule.
+    merges: bool,
+    policy: Policy,
     first: Option<LookRecord>,
     /// The first look was planned with other looks on the way than this run.
     replanned: bool,
@@ -33,6 +39,8 @@ pub(crate) struct RerunPlan {
     lost: Option<LooksBefore>,
     /// Earlier looks were left behind.
     pub(crate) fresh: Option<FreshKey>,
+    /// They were before, for this reason, and may not be once more.
+    left_before: Option<String>,
     /// Nobody can ask recorded answers again, so that no run of them is a second look.
     counts: bool,
     /// Worth a word before anything is sent.
@@ -41,23 +49,26 @@ pub(crate) struct RerunPlan {
 
 impl RerunPlan {
     /// The first look at what is tested, whatever was looked at before.
-    pub(crate) fn first(settings: &Settings, same: [u8; 32], candidates: u32) -> RerunPlan {
-        let key = match &settings.gate.attempts.fresh_key {
-            Some(reason) => fresh(&same, reason),
-            None => same,
+    pub(crate) fn first(settings: &Settings, same: [u8; 32], questions: &[[u8; 32]], candidates: u32) -> RerunPlan {
+        let own = |key: &[u8; 32]| match &settings.gate.attempts.fresh_key {
+            Some(reason) => fresh(key, reason),
+            None => *key,
         };
+        let key = own(&same);
         RerunPlan {
             series: Series { key, same },
             look: Look { attempt: 1, attempts: settings.gate.policy.attempts, candidates, shares: Vec::new() },
             repeats: settings.dataset.repeat,
             step: settings.dataset.repeat,
-            previous: None,
+            questions: questions.iter().map(own).collect(),
             merges: false,
+            policy: settings.gate.policy.clone(),
             first: None,
             replanned: false,
             other_rules: false,
             lost: None,
             fresh: None,
+            left_before: None,
             counts: settings.provider.target != TargetKind::Recorded,
             notes: Vec::new(),
         }
@@ -66,12 +77,12 @@ impl RerunPlan {
     /// Works out which look the run is, by what the store knows, if there is one.
     pub(crate) fn find(
         settings: &Settings,
-        same: [u8; 32],
+        Identities { questions, series, set }: &Identities,
         candidates: u32,
         store: Option<&Store>,
     ) -> Result<RerunPlan, Error> {
         let options = &settings.gate.attempts;
-        let mut attempt = RerunPlan::first(settings, same, candidates);
+        let mut attempt = RerunPlan::first(settings, *series, questions, candidates);
         let series = attempt.series;
         if !attempt.counts {
             let useless = [("--extend", options.extend), ("--fresh-key", options.fresh_key.is_some())];
@@ -91,6 +102,8 @@ impl RerunPlan {
             let mut left_behind = Vec::new();
             if let Some(store) = store {
                 left_behind = store.looks_left_behind(&series)?.iter().map(|look| look.decision).collect();
+                let first = store.first_fresh_key(options.change.as_deref(), &hex(set))?;
+                attempt.left_before = first.filter(|first| first != reason);
             }
             left_behind.truncate(FreshKey::KEPT);
             attempt.fresh = Some(FreshKey { reason: reason.clone(), left_behind });
@@ -98,7 +111,10 @@ impl RerunPlan {
             attempt.lost = lost(settings, &looks, store)?;
         }
         match (looks.first(), looks.last()) {
-            (Some(first), Some(last)) => attempt.follow(settings, first, last)?,
+            (Some(first), Some(last)) => {
+                let facts = store.map(|store| recalled(store, first.run)).transpose()?.flatten();
+                attempt.follow(settings, first, last, facts.map(|(facts, _)| facts.policy))?;
+            }
             (_, _) if options.extend => {
                 return Err(Problem::new(
                     "there is nothing to extend: the store has no look at these prompts and cases",
@@ -113,9 +129,14 @@ impl RerunPlan {
     }
 
     /// Goes on after earlier looks.
-    fn follow(&mut self, settings: &Settings, first: &LookRecord, last: &LookRecord) -> Result<(), Error> {
+    fn follow(
+        &mut self,
+        settings: &Settings,
+        first: &LookRecord,
+        last: &LookRecord,
+        rules: Option<Policy>,
+    ) -> Result<(), Error> {
         self.first = Some(first.clone());
-        self.previous = Some(last.clone());
         // What was planned before the first look holds, and a correction for picking the best of several is not undone.
         self.look.attempts = first.attempts;
         self.look.candidates = self.look.candidates.max(first.candidates);
@@ -129,13 +150,9 @@ impl RerunPlan {
                 .hint("another number holds from the next prompt on, or with --fresh-key REASON"),
             );
         }
-        self.replanned = Sequential::ALL
-            .into_iter()
-            .filter(|sequential| *sequential != settings.gate.policy.sequential)
-            .any(|sequential| {
-                let planned = Policy { sequential, ..settings.gate.policy.clone() };
-                gate::policy_digest(&planned) == first.policy_sha256
-            });
+        let policy = &settings.gate.policy;
+        self.replanned = rules.as_ref().is_some_and(|rules| rules.sequential != policy.sequential);
+        self.other_rules = rules.is_none_or(|rules| Policy { sequential: policy.sequential, ..rules } != *policy);
         if self.replanned {
             self.notes.push(
                 Problem::new(format!(
@@ -146,8 +163,7 @@ impl RerunPlan {
                 ))
                 .hint("plan it so from the next prompt on, or with --fresh-key REASON"),
             );
-        } else if gate::policy_digest(&settings.gate.policy) != first.policy_sha256 {
-            self.other_rules = true;
+        } else if self.other_rules {
             self.notes.push(Problem::new(format!(
                 "the first look at these prompts and cases (run {}, {}) was decided by other rules than this one",
                 first.run,
@@ -177,7 +193,6 @@ impl RerunPlan {
                 first.decision.as_str(),
                 if first.decision == Decision::Promote { " unless it did" } else { "" },
             )));
-            self.previous = None;
         } else if open && last.attempt < first.attempts {
             self.look.attempt = last.attempt + 1;
             self.repeats = self.look.attempt * first.step;
@@ -209,85 +224,97 @@ impl RerunPlan {
         Plan { repeats: self.repeats, baseline }
     }
 
-    /// Where an earlier look has the answer to a job: its run, and the position there.
-    pub(crate) fn previous_answer(&self, job: &Job, plan: &Plan, cache: Cache) -> Option<(i64, u64)> {
-        let previous = self.previous.as_ref()?;
-        let allowed = self.merges || matches!(cache, Cache::Use | Cache::Only);
-        if !allowed {
-            return None;
-        }
-        if previous.repeats == plan.repeats {
-            return Some((previous.run, job.seq));
-        }
-        // Answers beyond the plan stand elsewhere there; the cache has them.
-        if job.repeat > previous.repeats || job.repeat > plan.repeats {
-            return None;
-        }
-        let its = Plan { repeats: previous.repeats, ..*plan };
-        let case = job.seq / plan.per_case();
-        Some((previous.run, its.first(case) + job.seq % plan.per_case()))
+    /// What is asked by a case, where an answer that was shown to it is used again.
+    pub(crate) fn question(&self, case_index: u64, cache: Cache) -> Option<&[u8; 32]> {
+        let allowed = self.counts && (self.merges || matches!(cache, Cache::Use | Cache::Only));
+        self.questions.get(usize::try_from(case_index).ok()?).filter(|_| allowed)
     }
 
-    /// Stored answers are those of looks that were left behind.
+    /// Stored answers are those of looks that were left behind, but for what was shown since.
     pub(crate) fn ignores_cache(&self) -> bool {
-        self.fresh.is_some() && self.previous.is_none()
+        self.fresh.is_some()
+    }
+
+    /// Notes that the answers so far are shown: before anything is scored, since a run may end at any point after.
+    pub(crate) fn show(&self, store: &Store, run: &OpenRun, plan: &Plan) -> Result<(), StoreError> {
+        if self.counts { store.show(&self.asked(run, plan)) } else { Ok(()) }
+    }
+
+    fn asked(&self, run: &OpenRun, plan: &Plan) -> Questions<'_> {
+        let arms = plan.arms().len() as u32;
+        Questions { run: run.id, repeats: plan.repeats, arms, beyond: BEYOND, cases: &self.questions }
+    }
+
+    /// Repeats of all planned attempts.
+    pub(crate) fn planned_repeats(&self) -> u32 {
+        self.look.attempts * self.step
     }
 
     /// What earlier looks forbid, after all answers are there.
-    pub(crate) fn before(
-        &self,
-        store: &Store,
-        run: &OpenRun,
-        plan: &Plan,
-        cases: u64,
-    ) -> Result<LooksBefore, StoreError> {
+    pub(crate) fn before(&self, store: &Store, run: &OpenRun, plan: &Plan) -> Result<LooksBefore, StoreError> {
+        if let Some(reason) = &self.left_before {
+            return Ok(LooksBefore::LeftBehind { reason: reason.clone() });
+        }
         if let Some(lost) = &self.lost {
             return Ok(lost.clone());
         }
-        let Some(first) = &self.first else {
+        if !self.counts {
             return Ok(LooksBefore::Clear);
-        };
-        let fits = self.repeats >= first.repeats && self.on_schedule() && !self.replanned;
-        if fits {
-            let looks = store.looks(&self.series)?;
-            let mut other = 0;
-            for look in &looks {
-                let its = Plan { repeats: look.repeats, ..*plan };
-                if look.run != run.id.number() && look.repeats <= plan.repeats {
-                    other +=
-                        store.other_answers((look.run, its.per_case()), its.first(cases), run.id, plan.per_case())?;
-                }
+        }
+        let shown = store.shown_before(&self.asked(run, plan))?;
+        let other = shown.iter().find_map(|(run, other)| other.then_some(*run));
+        if let Some(first) = &self.first {
+            let fits = self.repeats >= first.repeats && self.on_schedule() && !self.replanned;
+            if !fits || other.is_some() || self.goes_further(store, run, first)? {
+                return Ok(LooksBefore::Final {
+                    decision: first.decision,
+                    run: first.run,
+                    attempts: first.attempts,
+                    other_rules: self.other_rules,
+                });
             }
-            if other == 0 {
-                return Ok(LooksBefore::Clear);
+        } else if let Some(run) = other {
+            return Ok(LooksBefore::Shown { run });
+        }
+        for earlier in shown.into_keys() {
+            let Some((facts, decision)) = recalled(store, earlier)? else { continue };
+            if self.first.is_none() && facts.planned_repeats != self.planned_repeats() {
+                return Ok(LooksBefore::Shown { run: earlier });
+            }
+            let changes = gate::rule_changes(&self.policy, &facts.policy);
+            let rules: Vec<String> = changes.into_iter().filter_map(|(rule, looser)| looser.then_some(rule)).collect();
+            if !rules.is_empty() {
+                return Ok(LooksBefore::Looser(FirstRules { run: earlier, decision, rules }));
             }
         }
-        Ok(LooksBefore::Final {
-            decision: first.decision,
-            run: first.run,
-            attempts: first.attempts,
-            other_rules: self.other_rules,
-        })
+        Ok(LooksBefore::Clear)
     }
 
-    /// Remembers the look. Of the same answers, looked at by other rules, the less favourable decision stays: who found
-    /// rules that promote them may act on that, and has not earned other answers by it.
-    pub(crate) fn note(&self, store: &Store, look: &LookRecord) -> Result<(), StoreError> {
-        let looks = store.looks(&self.series)?;
-        let before = looks.iter().find(|before| before.attempt == look.attempt);
-        let favour = |decision| match decision {
-            Decision::Block => 0,
-            Decision::Inconclusive => 1,
-            Decision::Promote | Decision::Unchanged => 2,
-        };
-        match before {
-            Some(before)
-                if before.policy_sha256 != look.policy_sha256 && favour(before.decision) < favour(look.decision) =>
-            {
-                Ok(())
-            }
-            _ => store.note_look(&self.series, look),
+    /// What the store knows of tries before this run.
+    pub(crate) fn tries(&self, store: &Store, run: &OpenRun, plan: &Plan) -> Result<Option<Tries>, StoreError> {
+        if !self.counts {
+            return Ok(None);
         }
+        let mut tries = store.tries(run.id)?;
+        if let Some(first) = store.shown_before(&self.asked(run, plan))?.into_keys().next()
+            && let Some((facts, decision)) = recalled(store, first)?
+        {
+            let rules: Vec<String> =
+                gate::rule_changes(&self.policy, &facts.policy).into_iter().map(|(rule, _)| rule).collect();
+            tries.first = (!rules.is_empty()).then_some(FirstRules { run: first, decision, rules });
+        }
+        Ok((tries.candidates > 1 || tries.first.is_some()).then_some(tries))
+    }
+
+    /// Whether cases are asked that an early decision left out.
+    fn goes_further(&self, store: &Store, run: &OpenRun, first: &LookRecord) -> Result<bool, StoreError> {
+        let early = self.policy.sequential != Sequential::Off && first.decision != Decision::Inconclusive;
+        Ok(early && store.asked(run.id.number(), self.repeats)? > store.asked(first.run, self.repeats)?)
+    }
+
+    /// Remembers the look. Of the same answers, looked at by other rules, the first decision stays.
+    pub(crate) fn note(&self, store: &Store, look: &LookRecord) -> Result<(), StoreError> {
+        if self.other_rules { Ok(()) } else { store.note_look(&self.series, look) }
     }
 
     /// The repeats are those of an attempt of the series.
@@ -300,13 +327,7 @@ impl RerunPlan {
     }
 
     /// The look as it is to be remembered; `None` if it is none that counts.
-    pub(crate) fn record(
-        &self,
-        run: &OpenRun,
-        gated: bool,
-        decided: &GateDecision,
-        policy: &Policy,
-    ) -> Option<LookRecord> {
+    pub(crate) fn record(&self, run: &OpenRun, gated: bool, decided: &GateDecision) -> Option<LookRecord> {
         // A run that decides nothing must not use up one of several planned attempts.
         let takes_part = self.counts && (gated || self.look.attempts == 1);
         let decision = decided.look_decision.filter(|_| takes_part)?;
@@ -319,9 +340,14 @@ impl RerunPlan {
             candidates: self.look.candidates,
             decision,
             needed: decided.needed.and_then(|needed| needed.repeats),
-            policy_sha256: gate::policy_digest(policy),
         })
     }
+}
+
+/// What an earlier run was, and decided.
+fn recalled(store: &Store, run: i64) -> Result<Option<(RunFacts, Option<String>)>, StoreError> {
+    let Some(RunRecord { facts: Some(facts), concluded, .. }) = store.recall(run)? else { return Ok(None) };
+    Ok(Some((facts, concluded.map(|concluded| concluded.decision))))
 }
 
 /// The key of a series that leaves earlier looks behind.

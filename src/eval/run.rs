@@ -75,11 +75,12 @@ pub fn run(
         true => RunStatus::Complete,
         false => RunStatus::Incomplete,
     };
+    let tries = context.rerun.tries(&store, &open_run, &context.plan)?;
     let spent = scored.judge_usage.add_to(state.spent);
     let as_prior = Arc::new(PriorRun::new(open_run.id.number(), context.plan, &context.versions));
     let Analysis { decided, completion, before, deciding, shortfalls } = analysis;
     let facts = decision::facts(&context, &context.info.look, completion, &deciding, &before);
-    let verdict = verdict::assemble(&context, scored, (decided, &shortfalls), &facts, hooks.interrupt.code());
+    let verdict = verdict::assemble(&context, scored, (decided, &shortfalls, tries), &facts, hooks.interrupt.code());
 
     let results = reports.results();
     let unwritten = reports.finish(&verdict);

@@ -134,7 +134,7 @@ impl SampleWalk<'_> {
                 };
                 if let Some(rendered) = rendered {
                     let job = self.job(case, rendered, first + offset as u64, repeat, same);
-                    let stored = self.stored(&job)?;
+                    let stored = self.stored(&job, index)?;
                     pair.push((job, stored));
                 }
                 if (offset + 1) % arms == 0 {
@@ -146,7 +146,7 @@ impl SampleWalk<'_> {
         for repeat in plan.repeats + 1..=self.retries.answers(plan, case, index) {
             let seq = plan.beyond(survey.selected, index, repeat);
             let job = self.job(case, rendered, seq, repeat, same);
-            let stored = self.stored(&job)?;
+            let stored = self.stored(&job, index)?;
             visit(case, job, CacheHit::lookup(stored))?;
         }
         Ok(())
@@ -178,8 +178,8 @@ impl SampleWalk<'_> {
         }
     }
 
-    /// The answer that the run, an earlier look, an earlier run of the invocation, or the cache has.
-    fn stored(&self, job: &Job) -> Result<Option<CacheHit>, StopWalk> {
+    /// The answer that the run has, that was shown, or that an earlier run of the invocation or the cache has.
+    fn stored(&self, job: &Job, index: u64) -> Result<Option<CacheHit>, StopWalk> {
         let Some(store) = self.store else { return Ok(None) };
         let context = self.context;
         let target = context.target(job.arm);
@@ -190,8 +190,8 @@ impl SampleWalk<'_> {
             return Ok(Some(CacheHit { answer, in_run: true }));
         }
         let cache = context.settings.run.cache;
-        if let Some((run, seq)) = context.rerun.previous_answer(job, &context.plan, cache)
-            && let Some(answer) = store.answered(run, seq, &target.identity)?
+        if let Some(question) = context.rerun.question(index, cache)
+            && let Some(answer) = store.shown(question, job, &target.identity)?
         {
             return Ok(Some(CacheHit::earlier(answer)));
         }

@@ -89,6 +89,11 @@ impl<'a> ScorePass<'a> {
         watch: &mut Watch<'_>,
     ) -> Result<ScoredRun, Error> {
         let mut tally = ScoreTally::new(self);
+        // Whatever comes of it, somebody may see it from here on.
+        let (context, state) = (self.context, self.state);
+        if let Err(error) = context.rerun.show(state.store, state.open_run, &context.plan) {
+            tally.scored.store_failed = Some(error.to_string());
+        }
         let size = (BATCH_ANSWERS / self.context.plan.per_case()).clamp(1, BATCH_CASES) as usize;
         let mut batch: Vec<(u64, Case)> = Vec::with_capacity(size);
         self.context.each_case(source, &mut |index, case| {

@@ -3,6 +3,7 @@
 
 use super::calibration::JudgeRoles;
 use super::fingerprint::{self, FingerprintInputs, case_digest, checks_digest};
+use super::questions::{Identities, QuestionDigests};
 use super::target::Encoders;
 use super::versions::{Version, Versions};
 use crate::dataset::{self, Dataset};
@@ -34,9 +35,8 @@ pub(crate) struct Survey {
     pub(crate) identical: bool,
     /// Identity of what is tested.
     pub(crate) key: [u8; 32],
-    /// The same without what can't matter to an answer or to its judgement, like the bytes of golden files around their cases:
-    /// looks at the same are looks at this.
-    pub(crate) same: [u8; 32],
+    /// What makes looks ones at the same.
+    pub(crate) identities: Identities,
     /// Digest of the requests alone, whoever answers them.
     pub(crate) requests: [u8; 32],
     /// The judges that checks of selected cases name.
@@ -170,6 +170,7 @@ struct SurveyPass<'a> {
     key: Sha256,
     cases: Sha256,
     requests: Sha256,
+    questions: QuestionDigests,
     /// The files that cases came from, as shown.
     files: BTreeSet<Arc<str>>,
     judges: BTreeSet<String>,
@@ -269,6 +270,7 @@ impl<'a> SurveyPass<'a> {
             key,
             cases: Sha256::new_with_prefix(b"promptgate.cases/1"),
             requests: Sha256::new_with_prefix(b"promptgate.requests/1"),
+            questions: QuestionDigests::default(),
             files: BTreeSet::new(),
             judges: BTreeSet::new(),
             embedders: BTreeSet::new(),
@@ -333,10 +335,12 @@ impl<'a> SurveyPass<'a> {
             body
         };
         let body = add(&candidate, green);
-        if let Some(baseline) = baseline {
-            let other = add(&baseline, blue);
-            self.identical &= body == other && baseline.model == candidate.model;
+        let other = baseline.map(|baseline| (add(&baseline, blue), baseline.model));
+        if let Some((other, model)) = &other {
+            self.identical &= body == *other && *model == candidate.model;
         }
+        let other = other.as_ref().map(|(body, model)| (body.as_slice(), model.as_str()));
+        self.questions.add(self.service, case, other, (&body, &candidate.model));
         self.key.update(case.id.as_str().as_bytes());
         self.requests.update(case.id.as_str().as_bytes());
         self.cases.update(case_digest(case, &checks_digest(case)));
@@ -399,7 +403,7 @@ impl<'a> SurveyPass<'a> {
             dataset,
             selected,
             schedule: spreading.map(|spreading| spreading.schedule(&seed)),
-            same: digest([b"promptgate.same/1".as_slice(), self.service.as_bytes(), &requests, &cases]),
+            identities: self.questions.finish(),
             judges: self.judges,
             embedders: self.embedders,
             judge_roles: self.judge_roles,

@@ -4,7 +4,8 @@ use super::context::EvalContext;
 use super::decision::is_replayed;
 use super::score_pass::ScoredRun;
 use crate::domain::{
-    Arms, Comparison, DatasetRecord, Decision, JudgesRecord, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Verdict,
+    Arms, Comparison, DatasetRecord, Decision, JudgesRecord, ModelRecord, PromptInfo, PromptRecord, ToolInfo, Tries,
+    Verdict,
 };
 use crate::exit;
 use crate::gate::{self, GateDecision, RunContext, SentenceContext};
@@ -13,7 +14,7 @@ use crate::gate::{self, GateDecision, RunContext, SentenceContext};
 pub(crate) fn assemble(
     context: &EvalContext<'_>,
     scored: ScoredRun,
-    (decided, shortfalls): (GateDecision, &[&str]),
+    (decided, shortfalls, tries): (GateDecision, &[&str], Option<Tries>),
     facts: &RunContext<'_>,
     signal: Option<u8>,
 ) -> Verdict {
@@ -61,6 +62,7 @@ pub(crate) fn assemble(
         key: run.key.clone(),
         look: run.look.clone(),
         fresh_key: run.fresh_key.clone(),
+        tries,
         policy: run.policy.clone(),
         policy_sha256: gate::policy_digest(&settings.gate.policy),
         policy_base: run.changes.base.clone(),

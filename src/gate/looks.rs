@@ -8,7 +8,9 @@
 //!   one that is worse by the margin is at most alpha, whichever is picked. That of blocking is not: each is blocked for itself.
 
 use super::{meaning, phrases, reason};
-use crate::domain::{Comparison, Decision, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode, Sequential};
+use crate::domain::{
+    Comparison, Decision, FirstRules, Look, LooksBefore, MOST_CANDIDATES, Policy, Reason, ReasonCode, Sequential,
+};
 use crate::stats::normal::below;
 use crate::stats::sequential::{MAX_LOOKS, lan_demets, obrien_fleming};
 
@@ -114,6 +116,31 @@ pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
                 ),
             ))
         }
+        LooksBefore::Shown { run } => Some(reason(
+            ReasonCode::EarlierLook,
+            format!(
+                "run {run} showed answers to the same requests before: they can be completed with the repeats that were planned \
+                 then, and never replaced; without --cache refresh, and with its --repeat, they are used again, and --fresh-key \
+                 REASON starts anew for all to see"
+            ),
+        )),
+        LooksBefore::Looser(FirstRules { run, decision, rules }) => {
+            let came_to = decision.as_ref().map_or_else(String::new, |decision| format!(", and was {decision}"));
+            let message = format!(
+                "run {run} looked at these answers by stricter rules ({}){came_to}: rules are chosen before a look, so looser ones \
+                 can't promote; decide by those of run {run}, or start anew for all to see with --fresh-key REASON",
+                rules.join("; ")
+            );
+            Some(reason(ReasonCode::EarlierLook, message))
+        }
+        LooksBefore::LeftBehind { reason: earlier } => Some(reason(
+            ReasonCode::EarlierLook,
+            format!(
+                "earlier looks were left behind before ({}), which can be done once in a pull request, and else once in 30 days: \
+                 decide by the looks since then, with the same --fresh-key",
+                phrases::quoted(earlier)
+            ),
+        )),
         LooksBefore::Lost { attempt, known } => Some(reason(
             ReasonCode::AttemptsLost,
             format!(

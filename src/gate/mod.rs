@@ -34,6 +34,7 @@ mod policy;
 mod policy_diff;
 pub mod power;
 mod quarantine;
+mod rule_changes;
 pub mod sample_size;
 mod sentence;
 mod served_models;
@@ -45,6 +46,7 @@ mod validity;
 pub use crate::domain::Completion;
 pub use looks::policy_for_look;
 pub use policy::policy_digest;
+pub use rule_changes::rule_changes;
 pub use sentence::{SentenceContext, sentence};
 
 use crate::domain::{

@@ -145,6 +145,7 @@ impl Redactor {
             key: _,
             look: _,
             fresh_key,
+            tries,
             policy,
             policy_sha256: _,
             policy_base,
@@ -193,6 +194,7 @@ impl Redactor {
         self.hide_all([sentence, target]);
         self.promotion(promotion);
         self.policy(policy);
+        self.hide_all(tries.iter_mut().flat_map(|tries| &mut tries.first).flat_map(|first| &mut first.rules));
         self.changes(policy_base, changed);
         self.hide_all(accepted_weaker);
         self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));

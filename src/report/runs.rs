@@ -82,6 +82,13 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
         repeats,
         gated,
         identical,
+        policy: _,
+        planned_repeats: _,
+        set: _,
+        series: _,
+        requests_sha256: _,
+        fresh_key,
+        change: _,
         ci,
     } = facts;
     let mut lines = vec![
@@ -100,6 +107,9 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
         if on {
             lines.push(("", word.to_owned()));
         }
+    }
+    if let Some(reason) = fresh_key {
+        lines.push(("fresh key", name_of(reason, MESSAGE)));
     }
     if let Some(ci) = ci {
         lines.push(("CI attempt", ci.attempt.to_string()));

@@ -8,8 +8,9 @@ use super::redactor::Redactor;
 use super::text::{md_code, md_inline, truncate};
 use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{
-    CaseRow, Counts, DatasetRecord, Decision, FreshKey, GuardMetric, Guardrail, PairCounts, Passes, PolicyBase,
-    PolicyChange, Quarantine, Reason, RunInfo, SampleSize, Slice, SliceGate, Usage, Verdict, Warning,
+    CaseRow, Counts, DatasetRecord, Decision, FirstRules, FreshKey, GuardMetric, Guardrail, PairCounts, Passes,
+    PolicyBase, PolicyChange, Quarantine, Reason, RunInfo, SampleSize, Slice, SliceGate, Tries, Usage, Verdict,
+    Warning,
 };
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -82,6 +83,7 @@ fn page(verdict: &Verdict, highlights: &Highlights) -> String {
     page.push_str(&banners(verdict));
     page.push('\n');
     page.push_str(&what_ran(verdict));
+    page.push_str(&tries(verdict));
     if let Some(early) = early(verdict) {
         let _ = write!(page, "\nDecided early, {early}.\n");
     }
@@ -128,6 +130,32 @@ pub(super) fn rule(verdict: &Verdict) -> String {
         Some(reason) => format!("\n{}\n", md_inline(&truncate(&reason.message, MESSAGE))),
         None => String::new(),
     }
+}
+
+/// How many candidates were tried, and by which rules these answers were looked at first.
+fn tries(verdict: &Verdict) -> String {
+    let Some(Tries { candidates, respelled, since, first }) = &verdict.tries else {
+        return String::new();
+    };
+    let mut text = String::new();
+    if *candidates > 1 {
+        let _ = write!(text, "\nCandidate {candidates} on these cases");
+        if let Some(baseline) = &verdict.baseline {
+            let _ = write!(text, " against {}", code(&baseline.name));
+        }
+        let _ = write!(text, " since {since}");
+        if *respelled > 0 {
+            let _ = write!(text, "; {respelled} of the others differ from it only in white space, order or names");
+        }
+        text.push_str(".\n");
+    }
+    if let Some(FirstRules { run, decision, rules }) = first {
+        let rules = md_inline(&truncate(&rules.join("; "), MESSAGE));
+        let decision =
+            decision.as_deref().map_or_else(String::new, |decision| format!(" and was {}", md_inline(decision)));
+        let _ = writeln!(text, "\nRun {run} looked at these answers first{decision}, by other rules: {rules}.");
+    }
+    text
 }
 
 /// Whether earlier looks at the same were left behind.

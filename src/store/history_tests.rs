@@ -3,8 +3,8 @@
 use super::tests::{opened, planned};
 use super::*;
 use crate::domain::{
-    AnswerOutcome, Arm, CaseId, CaseOutcomes, Counts, OutcomeCode, Passes, Reliability, RunConclusion, RunFacts,
-    RunRecord, TestedPrompt,
+    AnswerOutcome, Arm, CaseId, CaseOutcomes, Counts, OutcomeCode, Passes, Policy, Reliability, RunConclusion,
+    RunFacts, RunRecord, TestedPrompt,
 };
 
 const REPEATS: u32 = 2;
@@ -25,6 +25,13 @@ fn facts(cases: u64) -> RunFacts {
         repeats: REPEATS,
         gated: true,
         identical: false,
+        policy: Policy::default(),
+        planned_repeats: REPEATS,
+        set: "s".to_owned(),
+        series: "s".to_owned(),
+        requests_sha256: "r".to_owned(),
+        fresh_key: None,
+        change: None,
         ci: None,
     }
 }

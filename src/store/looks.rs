@@ -1,9 +1,12 @@
 //! Which looks were taken at what is tested, and whether two runs go by the same answers.
 
-use super::{RunId, Store, StoreError, by_name};
-use crate::domain::{CiAttempt, Decision, LookRecord};
+use super::{RunId, Store, StoreError, by_name, count, now};
+use crate::domain::{CiAttempt, Decision, LookRecord, Tries};
 use rusqlite::params;
 use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
+
+/// Seconds after which looks may be left behind once more, outside of pull requests.
+const FRESH_AGAIN: i64 = 30 * 86_400;
 
 /// What runs of the same key have in common: `key` leaves earlier looks behind where that was asked for, `same` does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Store {
         self.rows(
             "read earlier looks",
             &format!(
-                "SELECT run, attempt, attempts, step, repeats, candidates, decision, needed, policy FROM looks WHERE {which}"
+                "SELECT run, attempt, attempts, step, repeats, candidates, decision, needed FROM looks WHERE {which}"
             ),
             [of],
             |row| {
@@ -45,7 +48,6 @@ impl Store {
                     candidates: row.get(5)?,
                     decision: row.get(6)?,
                     needed: row.get(7)?,
-                    policy_sha256: row.get(8)?,
                 })
             },
         )
@@ -54,43 +56,48 @@ impl Store {
     /// Notes a look, or notes it again with the same answers.
     pub fn note_look(&self, series: &Series, look: &LookRecord) -> Result<(), StoreError> {
         let Series { key, same } = series;
-        let LookRecord { run, attempt, attempts, step, repeats, candidates, decision, needed, policy_sha256 } = look;
+        let LookRecord { run, attempt, attempts, step, repeats, candidates, decision, needed } = look;
         let decision = decision.as_str();
         self.execute(
             "note a look",
-            "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-            params![key, attempt, same, run, attempts, step, repeats, candidates, decision, needed, policy_sha256],
+            "INSERT OR REPLACE INTO looks (key, attempt, same, run, attempts, step, repeats, candidates, decision, needed)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            params![key, attempt, same, run, attempts, step, repeats, candidates, decision, needed],
         )
     }
 
-    /// How many planned answers of a run were other ones, or are not there, in another run of the same cases and arms with
-    /// at least as many repeats; and how many the other one has beyond them, because the first was decided before it asked for
-    /// them. An answer that was asked for in vain may have come since. `per_case` are their planned answers to a case;
-    /// `planned` those of the first run.
-    pub fn other_answers(&self, look: (i64, u64), planned: u64, run: RunId, per_case: u64) -> Result<u64, StoreError> {
-        let (of, each) = look;
-        let count = |from: &str| {
-            self.row(
-                "compare the answers of two runs",
-                &format!("SELECT count(*) FROM {from}"),
-                params![of, run.0, each as i64, per_case as i64, planned as i64],
-                |row| row.get::<_, i64>(0),
-            )
-        };
-        let other = count(
-            "results AS before
-             LEFT JOIN results AS now ON now.run = ?2 AND now.seq = before.seq / ?3 * ?4 + before.seq % ?3
-             WHERE before.run = ?1 AND before.seq < ?5 AND before.answer IS NOT NULL
-               AND (now.answer IS NULL OR now.answer <> before.answer)",
-        )?;
-        let further = count(
-            "results AS now
-             LEFT JOIN results AS before ON before.run = ?1 AND before.seq = now.seq / ?4 * ?3 + now.seq % ?4
-             WHERE now.run = ?2 AND now.seq % ?4 < ?3 AND now.seq / ?4 * ?3 < ?5 AND now.answer IS NOT NULL
-               AND before.seq IS NULL",
-        )?;
-        Ok(other.unsigned_abs() + further.unsigned_abs())
+    /// The planned positions that a run has results at, failures included.
+    pub fn asked(&self, run: i64, repeats: u32) -> Result<u64, StoreError> {
+        let sql = "SELECT count(*) FROM results WHERE run = ?1 AND repeat <= ?2";
+        self.row("count what a run asked", sql, params![run, repeats], |row| count(row, 0))
+    }
+
+    /// Candidates that ran against the baseline of a run with its cases, itself included.
+    pub fn tries(&self, run: RunId) -> Result<Tries, StoreError> {
+        self.row(
+            "count candidates",
+            "SELECT count(DISTINCT all_runs.requests), count(DISTINCT CASE WHEN all_runs.series = own.series
+                      AND all_runs.requests <> own.requests THEN all_runs.requests END),
+                    coalesce(date(min(all_runs.started_at), 'unixepoch'), '')
+             FROM run_identities AS own JOIN run_identities AS all_runs ON all_runs.set_of = own.set_of
+               AND all_runs.run <= own.run
+             WHERE own.run = ?1",
+            [run.0],
+            |row| Ok(Tries { candidates: count(row, 0)?, respelled: count(row, 1)?, since: row.get(2)?, first: None }),
+        )
+    }
+
+    /// The first reason for which looks were left behind: in a pull request, else with a baseline and its cases in 30 days.
+    pub fn first_fresh_key(&self, change: Option<&str>, set: &str) -> Result<Option<String>, StoreError> {
+        self.optional_row(
+            "look up fresh keys",
+            "SELECT json_extract(facts, '$.fresh_key') AS reason FROM facts JOIN runs ON runs.id = facts.run
+             WHERE reason IS NOT NULL AND iif(?1 IS NULL, json_extract(facts, '$.set') = ?2 AND started_at > ?3,
+               json_extract(facts, '$.change') = ?1)
+             ORDER BY runs.id LIMIT 1",
+            params![change, set, now() - FRESH_AGAIN],
+            |row| row.get(0),
+        )
     }
 
     /// Which attempts of a CI run, up to the one that counts now, are known to the store: their runs began here.
@@ -117,20 +124,8 @@ impl FromSql for Decision {
 
 #[cfg(test)]
 mod tests {
-    use super::super::history_tests::answered;
-    use super::super::tests::{opened, planned};
+    use super::super::tests::opened;
     use super::*;
-
-    fn begin(store: &Store) -> RunId {
-        store.begin(&planned()).unwrap().id
-    }
-
-    /// The answers of a run, by position.
-    fn answers(store: &Store, run: RunId, answers: &[Option<i64>]) {
-        for (seq, answer) in (0..).zip(answers) {
-            answered(store, run, seq, *answer);
-        }
-    }
 
     fn record(run: i64, attempt: u32, decision: Decision) -> LookRecord {
         LookRecord {
@@ -142,7 +137,6 @@ mod tests {
             candidates: 4,
             decision,
             needed: Some(7),
-            policy_sha256: "p".to_owned(),
         }
     }
 
@@ -162,34 +156,5 @@ mod tests {
         assert_eq!(store.looks_left_behind(&series).unwrap(), []);
         assert_eq!(store.looks(&fresh).unwrap(), []);
         assert_eq!(store.looks_left_behind(&fresh).unwrap(), [first, again]);
-    }
-
-    #[test]
-    fn answers_beyond_a_look_that_was_decided_early_are_other_answers() {
-        let (_folder, store) = opened();
-        let (early, same, further) = (begin(&store), begin(&store), begin(&store));
-        answers(&store, early, &[Some(1), Some(2)]);
-        answers(&store, same, &[Some(1), Some(2)]);
-        answers(&store, further, &[Some(1), Some(2), Some(3), Some(4)]);
-        assert_eq!(store.other_answers((early.number(), 2), 4, same, 2).unwrap(), 0);
-        assert_eq!(store.other_answers((early.number(), 2), 4, further, 2).unwrap(), 2);
-    }
-
-    #[test]
-    fn answers_are_compared_where_they_stand_in_each_plan() {
-        let (_folder, store) = opened();
-        // Two cases and two arms: one repeat each, and then two.
-        let (before, now) = (begin(&store), begin(&store));
-        answers(&store, before, &[Some(1), Some(2), Some(3), None]);
-        answers(&store, now, &[Some(1), Some(2), Some(20), Some(21), Some(3), Some(4), Some(22), None]);
-        assert_eq!(store.other_answers((before.number(), 2), 4, now, 4).unwrap(), 0);
-        let other = begin(&store);
-        answers(&store, other, &[Some(1), Some(9), Some(20), Some(21), None, Some(4), Some(22), Some(23)]);
-        assert_eq!(store.other_answers((before.number(), 2), 4, other, 4).unwrap(), 2);
-        // What stands behind the plan is not compared, and a run without results equals none that has some.
-        assert_eq!(store.other_answers((before.number(), 2), 2, other, 4).unwrap(), 1);
-        let empty = begin(&store);
-        assert_eq!(store.other_answers((before.number(), 2), 4, empty, 2).unwrap(), 3);
-        assert_eq!(store.other_answers((empty.number(), 2), 4, before, 2).unwrap(), 3);
     }
 }

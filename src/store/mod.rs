@@ -7,6 +7,7 @@
 //! - `batches.rs` notes the batch jobs that wait at the service.
 //! - `record.rs` reads and writes answers as they travel between stores.
 //! - `history.rs` remembers what runs were and came to, `outcomes.rs` how each of their answers was judged.
+//! - `looks.rs` notes the looks that count, `sightings.rs` which answers somebody could see.
 //!
 //! Every method fails where the file can't be read or written, or holds what this version can't read.
 //!
@@ -19,6 +20,7 @@ mod looks;
 mod open;
 mod outcomes;
 mod record;
+mod sightings;
 mod writer;
 
 pub use batches::{RunInUse, WaitingBatch};
@@ -27,6 +29,7 @@ pub use looks::Series;
 pub use open::StoreError;
 pub use outcomes::{CaseDifferences, CaseSample, Noise};
 pub use record::{ImportOutcome, Record, RunLine};
+pub use sightings::Questions;
 use writer::Part;
 pub use writer::Writer;
 

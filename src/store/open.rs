@@ -12,7 +12,7 @@ pub const BUSY: Duration = Duration::from_secs(10);
 const APPLICATION_ID: i32 = 0x7067_7465;
 
 /// The schema this version reads and writes.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 
 /// The store is not usable.
 #[derive(Clone, Debug, PartialEq, Eq)]

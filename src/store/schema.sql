@@ -1,4 +1,4 @@
--- Version 1. Times are seconds since 1970.
+-- Version 2. Times are seconds since 1970.
 CREATE TABLE runs (
   id         INTEGER PRIMARY KEY,
   plan       BLOB NOT NULL,     -- digest of what is planned; equal plans can resume each other
@@ -127,7 +127,21 @@ CREATE TABLE looks (
   candidates INTEGER NOT NULL,  -- from which the best was to be picked
   decision   TEXT NOT NULL,
   needed     INTEGER,           -- repeats that would probably settle it
-  policy     TEXT NOT NULL,     -- digest of the rules
   PRIMARY KEY (key, attempt)
 ) WITHOUT ROWID;
 CREATE INDEX looks_by_same ON looks (same);
+
+-- The first answer that a run showed somebody to a question, whatever came of it: it stands, and is never replaced.
+CREATE TABLE shown (
+  question BLOB NOT NULL,       -- identity of what both arms are asked, and why earlier looks were left behind
+  arm      TEXT NOT NULL,
+  repeat   INTEGER NOT NULL,
+  answer   INTEGER NOT NULL,
+  run      INTEGER NOT NULL,    -- the one that showed it first
+  PRIMARY KEY (question, arm, repeat)
+) WITHOUT ROWID;
+
+CREATE VIEW run_identities AS
+  SELECT facts.run, started_at, json_extract(facts, '$.set') AS set_of, json_extract(facts, '$.series') AS series,
+         json_extract(facts, '$.requests_sha256') AS requests
+  FROM facts JOIN runs ON runs.id = facts.run;

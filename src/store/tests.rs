@@ -125,13 +125,13 @@ fn a_store_of_another_version_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     drop(Store::open(folder.path()).unwrap());
     let connection = Connection::open(folder.path().join("store.sqlite")).unwrap();
-    for version in [0, 2, 6] {
+    for version in [0, 1, 6] {
         connection.pragma_update(None, "user_version", version).unwrap();
         let error = Store::open(folder.path()).unwrap_err();
         assert!(error.message().contains(&format!("version {version}")), "{error}");
         assert!(error.hint().unwrap().contains("delete .promptgate"));
     }
-    connection.pragma_update(None, "user_version", 1).unwrap();
+    connection.pragma_update(None, "user_version", 2).unwrap();
     Store::open(folder.path()).unwrap();
 }
 

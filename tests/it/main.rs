@@ -27,6 +27,7 @@ mod import;
 mod judge;
 mod judge_calibrate;
 mod lock;
+mod looks;
 mod money;
 mod no_evidence;
 mod outlook;

@@ -62,9 +62,9 @@ fn every_ci_system_is_known() {
 fn no_variable_keeps_a_check_in_ci_from_deciding() {
     let project = project();
     for name in ["PROMPTGATE_DRY_RUN", "PROMPTGATE_NO_GATE"] {
-        eval(&project, "", &[CI[0], CI[1], (name, "true")])
-            .assert_exit(2)
-            .assert_stderr(&format!("{name}: in CI (CI is set) a variable can't keep a check from deciding"));
+        eval(&project, "", &[CI[0], CI[1], (name, "true")]).assert_exit(2).assert_stderr(&format!(
+            "{name}: in CI (CI is set) this has to stand in the command, where it is reviewed"
+        ));
         assert!(!project.file("reports/verdict.json").exists());
         eval(&project, "--target sim", &[(name, "true")]).assert_exit(0);
     }

@@ -337,6 +337,8 @@ fn confirmed_weighted_and_clustered_cases_are_computed_alike() {
     evidence.write(&project);
     verify(&project, "").assert_exit(11);
 
+    // Another metric after a look promotes nothing, so it gets a store of its own.
+    std::fs::remove_dir_all(project.file(".promptgate")).unwrap();
     project.write("promptgate.toml", "baseline = \"v1\"\nmetric = \"score\"\n");
     eval().assert_exit(0);
     verify(&project, "").assert_exit(0);

@@ -118,6 +118,7 @@ pub(super) fn verdict() -> Verdict {
         exit_code: 10,
         promotable: false,
         rehearsal: false,
+        tries: None,
         reasons: vec![
             Reason {
                 code: ReasonCode::Critical,

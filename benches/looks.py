@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""Tries to be lucky, seed by seed, with the release build and a service that draws every answer anew.
+
+    cargo build --release --locked && python3 benches/looks.py [--seeds 200] [--cases 200] [--rolls 4]
+
+The candidate is worse by just the margin. An honest run is the first complete look. Against it stand runs that roll a part until it
+pleases (budget, --limit, --case), roll whole runs, respell the prompt, or loosen the margin, each of them followed by a plain run.
+Nothing may be promotable at the end that was not so at its first complete look; the exit code is 1 if anything is.
+"""
+import argparse
+import collections
+import concurrent.futures
+import http.server
+import json
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BINARY = ROOT / "target" / "release" / "promptgate"
+LOSS = 0.05
+PROMPT = '{{{{role "system"}}}}{}\n{{{{role "user"}}}}{{{{question}}}}\n'
+
+
+def service(seed):
+    """A server whose n-th answer to a question under the new prompt is wrong with the chance of the loss."""
+    asked, lock = collections.Counter(), threading.Lock()
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            text = "nine"
+            if "New" in body:
+                number = re.search(r"What is (\d+)", body)[1]
+                with lock:
+                    asked[number] += 1
+                    times = asked[number]
+                text = "ten" if random.Random(f"{seed} {number} {times}").random() < LOSS else "nine"
+            part = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}
+            usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+            reply = json.dumps({"candidates": [part], "usageMetadata": usage, "modelVersion": "gemini-3.8-flash"}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(reply)))
+            self.end_headers()
+            self.wfile.write(reply)
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+class Project:
+    def __init__(self, folder, cases, seed):
+        self.folder, self.server = pathlib.Path(folder), service(seed)
+        for name in ("prompts", "golden"):
+            (self.folder / name).mkdir()
+        self.write("prompts/v1.prompt", PROMPT.format("Old."))
+        self.write("prompts/v2.prompt", PROMPT.format("New."))
+        rows = "".join(f"c-{number},What is {number}?,nine,contains\n" for number in range(cases))
+        self.write("golden/cases.csv", "id,question,expected,matcher\n" + rows)
+
+    def write(self, path, text):
+        (self.folder / path).write_text(text)
+
+    def promotable(self, *options):
+        url = f"http://127.0.0.1:{self.server.server_address[1]}"
+        command = [BINARY, "eval", "--prompt", "v2", "--baseline", "v1", "--target", "gemini", "--base-url", url]
+        environment = {"PATH": os.environ["PATH"], "GEMINI_API_KEY": "test-key-0123456789"}
+        command += ["--repeat", "1", "--quiet", *options]
+        subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=False)
+        return json.loads((self.folder / "reports" / "verdict.json").read_text())["promotable"]
+
+
+def attacks(cases, rolls):
+    """Name, and what is done before each run that may end promotable, with the options of all runs."""
+    nothing = lambda project, roll: None
+    respell = lambda project, roll: project.write("prompts/v2.prompt", PROMPT.format("New." + " " * (roll + 1)))
+    part = lambda *options: [[*options, "--cache", "refresh"]] * rolls + [[]]
+    return {
+        "budget": (nothing, part("--max-requests", str(2 * cases - 1))),
+        "limit": (nothing, part("--limit", str(cases - 1))),
+        "all but one": (nothing, part("--case", *(f"c-{number}" for number in range(1, cases)))),
+        "refresh": (nothing, [[]] + part()),
+        "white space": (respell, [[]] * (rolls + 1)),
+        "margin": (nothing, [[], ["--margin", "0.08"], ["--margin", "0.1", "--tolerance", "0.1"]]),
+    }
+
+
+def seed_of(seed, cases, rolls):
+    """Names of the attacks that were promotable where the honest run was not; the honest run itself."""
+    with tempfile.TemporaryDirectory() as folder:
+        honest = Project(folder, cases, seed).promotable()
+    lucky = []
+    for name, (before, runs) in attacks(cases, rolls).items():
+        with tempfile.TemporaryDirectory() as folder:
+            project = Project(folder, cases, seed)
+            for roll, options in enumerate(runs):
+                before(project, roll)
+                if project.promotable(*options) and not honest:
+                    lucky.append(f"seed {seed}: {name}, run {roll + 1}")
+            project.server.shutdown()
+    return honest, lucky
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--seeds", type=int, default=200)
+    options.add_argument("--cases", type=int, default=200)
+    options.add_argument("--rolls", type=int, default=4)
+    options = options.parse_args()
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        run = lambda seed: seed_of(seed, options.cases, options.rolls)
+        found = list(pool.map(run, range(options.seeds)))
+    promoted = sum(honest for honest, _ in found)
+    lucky = [line for _, lines in found for line in lines]
+    print(f"promotable at the first complete look: {promoted} of {options.seeds}")
+    print(f"promotable later, and not then:        {len(lucky)}")
+    print("\n".join(lucky))
+    return bool(lucky)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
