@@ -1,8 +1,8 @@
 //! The `git` program. A revision from outside is resolved to a commit once; after that only object names that git gave are
 //! passed on.
 
-use crate::domain::Problem;
-use std::path::Path;
+use crate::domain::{Problem, digest, hex};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 pub fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
@@ -82,6 +82,62 @@ pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>,
     }
 }
 
+/// The folder of the work tree, which may lie above the project.
+pub fn toplevel(root: &Path) -> Result<PathBuf, Problem> {
+    let printed = succeed(root, &["rev-parse", "--show-toplevel"])?;
+    Ok(PathBuf::from(String::from_utf8_lossy(&printed).trim_end_matches(['\r', '\n'])))
+}
+
+/// A digest of the paths and bytes of all files at a path, which is itself a file or a folder: at a commit or, without one, now.
+/// `None` if there are none. `path` leads from `top`, the folder of the work tree.
+///
+/// # Errors
+/// git fails, or a file can't be read.
+pub fn fingerprint(top: &Path, commit: Option<&str>, path: &str) -> Result<Option<String>, Problem> {
+    let mut files: Vec<(String, String)> = match commit {
+        Some(commit) => {
+            let entries = tree(top, commit, Depth::Recursive, Some(path))?;
+            entries.into_iter().map(|entry| (entry.path, entry.object)).collect()
+        }
+        None => objects_below(top, path)?,
+    };
+    files.sort();
+    let pieces = files.iter().flat_map(|(path, object)| [path.as_bytes(), object.as_bytes()]);
+    Ok((!files.is_empty()).then(|| hex(digest(pieces))))
+}
+
+/// A folder of more files is like nothing in a commit.
+const MAX_FILES: usize = 10_000;
+
+/// The files at a path with the object names that git gives to their bytes. What is no plain file has none, and so is like
+/// nothing in a commit.
+fn objects_below(top: &Path, path: &str) -> Result<Vec<(String, String)>, Problem> {
+    let (mut open, mut plain, mut objects) = (vec![path.to_owned()], Vec::new(), Vec::new());
+    while let Some(path) = open.pop() {
+        let whole = top.join(&path);
+        match std::fs::symlink_metadata(&whole) {
+            Ok(about) if about.is_dir() => {
+                let entries = std::fs::read_dir(&whole).into_iter().flatten().flatten();
+                open.extend(entries.map(|entry| format!("{path}/{}", entry.file_name().to_string_lossy())));
+            }
+            Ok(about) if about.is_file() => plain.push(path),
+            Ok(_) => objects.push((path, String::new())),
+            Err(_) => {}
+        }
+        if open.len() + plain.len() + objects.len() > MAX_FILES {
+            return Ok(vec![(whole.display().to_string(), String::new())]);
+        }
+    }
+    for paths in plain.chunks(500) {
+        let mut args = vec!["hash-object", "--no-filters", "--"];
+        args.extend(paths.iter().map(String::as_str));
+        let names = succeed(top, &args)?;
+        let names = String::from_utf8_lossy(&names).into_owned();
+        objects.extend(paths.iter().cloned().zip(names.lines().map(str::to_owned)));
+    }
+    Ok(objects)
+}
+
 /// How far [`tree`] goes down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Depth {
@@ -159,6 +215,7 @@ fn git(root: &Path, args: &[&str]) -> Result<Output, Problem> {
         .stdin(Stdio::null())
         .env("LC_ALL", "C")
         .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_LITERAL_PATHSPECS", "1")
         .output()
         .map_err(|error| {
             Problem::new(format!("git can't be run: {error}")).hint("install git, or name files instead of a revision")

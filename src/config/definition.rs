@@ -21,7 +21,7 @@ pub(crate) struct Definition {
     pub(crate) scope: Scope,
     /// A variable of the services' own SDKs: loses against option and `PROMPTGATE_…`, wins over the file.
     pub(crate) variable: Option<&'static str>,
-    /// Which other values ask for less than before, in the file of a change.
+    /// Which other values ask for less than those of the policy base.
     pub(crate) weaker: Weaker,
 }
 
@@ -36,7 +36,7 @@ impl Definition {
         default: None,
         scope: Scope::Everywhere,
         variable: None,
-        weaker: Weaker::Unrelated,
+        weaker: Weaker::Unstated,
     };
 
     pub(crate) fn described(&self) -> String {
@@ -64,11 +64,16 @@ pub(crate) enum Scope {
     Project,
 }
 
-/// Which values of a setting ask for less than another.
+/// Which values of a setting ask for less than another: all that are not proven equal or stricter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Weaker {
-    /// It has nothing to do with what is decided.
-    Unrelated,
+    /// Any other, because the row does not say. No row may leave it so.
+    Unstated,
+    /// None: it changes neither what is requested nor how that is judged or decided, or what it changes is never promoted, like
+    /// a shard. The one list of what is harmless.
+    Harmless,
+    /// None, because the rule bounds the same error; a change is worth a note.
+    Never,
     Larger,
     Smaller,
     /// A larger limit of what is else not looked at, or none.
@@ -77,17 +82,14 @@ pub(crate) enum Weaker {
     Selecting,
     /// The same, but a larger number leaves out fewer.
     SmallerSelection,
-    /// Another one, or none, where there was one.
-    Replaced,
-    Off,
+    /// None of these, where it was one.
+    Lost(&'static [&'static str]),
     /// A list without a name that it had.
     NameLost,
     /// Any other: whether it is milder is not known.
     AnyOther,
-    /// These: they keep the model from being asked.
-    Words(&'static [&'static str]),
-    /// None, but a change is worth a note.
-    Never,
+    /// Another one, or none, where there was one. Options and variables are no part of what is compared.
+    ReplacedInFile,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,9 +15,9 @@ settings! {
     pub struct Prompts("") {
         /// Candidate (green): a name in prompts/, a path, or git:REV:NAME; several, with commas, to pick the best of them
         /// [default: `candidate` in promptgate.toml]
-        prompt: Vec<String>, Kind::Names, "NAME|PATH|git:REV:NAME";
+        prompt: Vec<String>, Kind::Names, "NAME|PATH|git:REV:NAME" { weaker: Weaker::Harmless };
         /// Baseline (blue): likewise, git:REV for the same name at a revision, or none [default: `baseline` in promptgate.toml]
-        baseline: Option<String>, Kind::Text, "NAME|PATH|git:REV[:NAME]|none" { weaker: Weaker::Words(&["none"]) };
+        baseline: Option<String>, Kind::Text, "NAME|PATH|git:REV[:NAME]|none" { weaker: Weaker::AnyOther };
     }
 }
 
@@ -25,15 +25,15 @@ settings! {
     /// What a call writes.
     pub struct Output("") {
         /// Output folder
-        out: String = "reports", Kind::Text, "DIR";
+        out: String = "reports", Kind::Text, "DIR" { weaker: Weaker::Harmless };
         /// Whether to propose answers that differ from the approved ones, in golden/snapshots/ [default: write; in CI: no]
-        snapshots: Option<Proposals>, words::<Proposals>(), "MODE";
+        snapshots: Option<Proposals>, words::<Proposals>(), "MODE" { weaker: Weaker::Harmless };
         /// Run and report without deciding
-        no_gate: bool, Kind::Flag, "" { scope: Scope::OneCall };
+        no_gate: bool, Kind::Flag, "" { scope: Scope::OneCall, weaker: Weaker::Harmless };
         /// Print only the last line
-        quiet: bool, Kind::Flag, "";
+        quiet: bool, Kind::Flag, "" { weaker: Weaker::Harmless };
         /// When to use color
-        color: Color = "auto", words::<Color>(), "WHEN";
+        color: Color = "auto", words::<Color>(), "WHEN" { weaker: Weaker::Harmless };
     }
 }
 
@@ -42,7 +42,7 @@ settings! {
     #[expect(dead_code, reason = "it is read before all groups")]
     pub struct ConfigFile("") {
         /// Settings file [default: promptgate.toml, if there is one]
-        config: Option<String>, Kind::Text, "FILE" { scope: Scope::CommandLine };
+        config: Option<String>, Kind::Text, "FILE" { scope: Scope::CommandLine, weaker: Weaker::Harmless };
     }
 }
 
@@ -50,7 +50,7 @@ settings! {
     /// Which cases take part, and how often.
     pub struct Cases("Cases") {
         /// Golden files and folders
-        golden: Vec<String> = "golden", Kind::List, "PATH" { weaker: Weaker::Never };
+        golden: Vec<String> = "golden", Kind::List, "PATH" { weaker: Weaker::AnyOther };
         /// Only these cases
         case: Vec<String>, Kind::List, "ID" { weaker: Weaker::Selecting };
         /// Only cases with any of these tags
@@ -58,7 +58,7 @@ settings! {
         /// Only the first N of the selected cases
         limit: Option<u64>, Kind::Whole(1, u64::MAX), "N" { weaker: Weaker::SmallerSelection };
         /// Samples per case and arm
-        repeat: u32 = REPEATS, Kind::Whole(1, 1000), "K" { weaker: Weaker::Never };
+        repeat: u32 = REPEATS, Kind::Whole(1, 1000), "K" { weaker: Weaker::Smaller };
     }
 }
 
@@ -66,9 +66,9 @@ settings! {
     /// Parts of the selected cases.
     pub struct Part("Cases") {
         /// Only the cases that failed in the newest run of the same candidate, or in run RUN
-        failed: Option<Earlier>, Kind::Run, "RUN" { scope: Scope::OneCall };
+        failed: Option<Earlier>, Kind::Run, "RUN" { scope: Scope::OneCall, weaker: Weaker::Selecting };
         /// One part of the dataset, like 2/8; a part alone is never promoted
-        shard: Option<Shard>, Kind::Pattern("^ *[0-9]+/[0-9]+ *$"), "I/N" { weaker: Weaker::Selecting };
+        shard: Option<Shard>, Kind::Pattern("^ *[0-9]+/[0-9]+ *$"), "I/N" { weaker: Weaker::Harmless };
     }
 }
 
@@ -77,15 +77,15 @@ settings! {
     #[expect(dead_code, reason = "most depend on the layer they are written in")]
     pub struct Service("Requests") {
         /// Provider that answers [default: gemini; without any key, on a person's machine: sim]
-        target: Option<TargetKind>, Kind::Words(|| providers(|_| true)), "TARGET" { weaker: Weaker::Words(&["sim", "recorded"]) };
+        target: Option<TargetKind>, Kind::Words(|| providers(|_| true)), "TARGET" { weaker: Weaker::AnyOther };
         /// Model, for both arms [default: the prompt's own, else gemini-3.8-flash]
-        model: Option<String>, Kind::Text, "MODEL";
+        model: Option<String>, Kind::Text, "MODEL" { weaker: Weaker::AnyOther };
         /// Base URL of the service; for --target openai with its version, like http://localhost:11434/v1
-        base_url: Option<String>, Kind::Text, "URL";
+        base_url: Option<String>, Kind::Text, "URL" { weaker: Weaker::AnyOther };
         /// Google Cloud project, for --target vertex [default: GOOGLE_CLOUD_PROJECT; without one: express mode]
-        project: Option<String>, Kind::Text, "ID" { variable: Some("GOOGLE_CLOUD_PROJECT") };
+        project: Option<String>, Kind::Text, "ID" { variable: Some("GOOGLE_CLOUD_PROJECT"), weaker: Weaker::AnyOther };
         /// Location of --target vertex: global, us, eu or a region [default: GOOGLE_CLOUD_LOCATION, else global]
-        location: Option<String>, Kind::Text, "PLACE" { variable: Some("GOOGLE_CLOUD_LOCATION") };
+        location: Option<String>, Kind::Text, "PLACE" { variable: Some("GOOGLE_CLOUD_LOCATION"), weaker: Weaker::AnyOther };
     }
 }
 
@@ -94,15 +94,15 @@ settings! {
     pub struct Transport("Requests") {
         /// Version of the service's API
         api_version: ApiVersion = gemini::VERSION, Kind::Pattern("^ *(v[0-9][0-9A-Za-z]*|beta) *$"), "VERSION"
-            { variable: Some("GOOGLE_GENAI_API_VERSION") };
+            { variable: Some("GOOGLE_GENAI_API_VERSION"), weaker: Weaker::AnyOther };
         /// Stream the answers, which gives the time to the first token
-        stream: bool, Kind::Flag, "";
+        stream: bool, Kind::Flag, "" { weaker: Weaker::Harmless };
         /// Use the batch API: half the price, answered within a day; --resume goes on after a kill
-        batch: bool, Kind::Flag, "";
+        batch: bool, Kind::Flag, "" { weaker: Weaker::Harmless };
         /// First delay between polls of batch jobs; later ones grow to six times it
-        batch_poll: Duration = "10s", TIME, "TIME";
+        batch_poll: Duration = "10s", TIME, "TIME" { weaker: Weaker::Harmless };
         /// How long to wait for batch jobs; after it they go on, and --resume collects their answers
-        batch_wait: Duration = "24h", LONG_TIME, "TIME";
+        batch_wait: Duration = "24h", LONG_TIME, "TIME" { weaker: Weaker::Harmless };
     }
 }
 
@@ -110,7 +110,7 @@ settings! {
     /// Answers that are there already.
     pub struct Recordings("Requests") {
         /// Recorded answers, for --target recorded
-        answers: Vec<String>, Kind::List, "FILE";
+        answers: Vec<String>, Kind::List, "FILE" { weaker: Weaker::Harmless };
     }
 }
 
@@ -118,29 +118,29 @@ settings! {
     /// Pace, patience and budget of requests.
     pub struct LimitSettings("Requests") {
         /// Parallel requests
-        concurrency: usize = 16, Kind::Whole(1, 1024), "C";
+        concurrency: usize = 16, Kind::Whole(1, 1024), "C" { weaker: Weaker::Harmless };
         /// Requests per minute
-        rpm: Option<u32>, Kind::Whole(1, 1_000_000), "N";
+        rpm: Option<u32>, Kind::Whole(1, 1_000_000), "N" { weaker: Weaker::Harmless };
         /// Input tokens per minute, estimated on this machine
-        tpm: Option<u32>, Kind::Whole(1, u32::MAX as u64), "N";
+        tpm: Option<u32>, Kind::Whole(1, u32::MAX as u64), "N" { weaker: Weaker::Harmless };
         /// Time limit of one attempt, like 500ms, 60s or 2m
-        timeout: Duration = "60s", TIME, "D";
+        timeout: Duration = "60s", TIME, "D" { weaker: Weaker::Harmless };
         /// Attempts beyond the first, after failures of transport and capacity
-        retries: u32 = 8, Kind::Whole(0, 100), "N";
+        retries: u32 = 8, Kind::Whole(0, 100), "N" { weaker: Weaker::Harmless };
         /// The longest first delay between attempts [default: 1s]
-        retry_base: Option<Duration>, TIME, "D" { scope: Scope::Project };
+        retry_base: Option<Duration>, TIME, "D" { scope: Scope::Project, weaker: Weaker::Harmless };
         /// The longest delay between attempts [default: 60s]
-        retry_max: Option<Duration>, TIME, "D" { scope: Scope::Project };
+        retry_max: Option<Duration>, TIME, "D" { scope: Scope::Project, weaker: Weaker::Harmless };
         /// All delays of one answer together [default: 10m]
-        retry_total: Option<Duration>, TIME, "D" { scope: Scope::Project };
+        retry_total: Option<Duration>, TIME, "D" { scope: Scope::Project, weaker: Weaker::Harmless };
         /// Stop sending once this much is spent; inconclusive, --resume goes on
-        max_cost: Option<f64>, Kind::Number(Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY), "US dollars, more than 0"), "USD";
+        max_cost: Option<f64>, Kind::Number(Bound::Excluded(0.0), Bound::Excluded(f64::INFINITY), "US dollars, more than 0"), "USD" { weaker: Weaker::Harmless };
         /// Stop sending after this many requests; inconclusive, --resume goes on
-        max_requests: Option<u64>, Kind::Whole(1, u64::MAX), "N";
+        max_requests: Option<u64>, Kind::Whole(1, u64::MAX), "N" { weaker: Weaker::Harmless };
         /// Stop sending once the answers used this many tokens; inconclusive, --resume goes on
-        max_tokens: Option<u64>, Kind::Whole(1, u64::MAX), "N";
+        max_tokens: Option<u64>, Kind::Whole(1, u64::MAX), "N" { weaker: Weaker::Harmless };
         /// How to use stored answers: only sends nothing
-        cache: Cache = "use", words::<Cache>(), "MODE" { weaker: Weaker::Words(&["only"]) };
+        cache: Cache = "use", words::<Cache>(), "MODE" { weaker: Weaker::Lost(&["refresh", "off"]) };
     }
 }
 
@@ -148,9 +148,9 @@ settings! {
     /// How a call goes on.
     pub struct Continuation("Requests") {
         /// Continue the newest unfinished run of the same plan
-        resume: bool, Kind::Flag, "" { scope: Scope::OneCall };
+        resume: bool, Kind::Flag, "" { scope: Scope::OneCall, weaker: Weaker::Harmless };
         /// Print what would be sent, and send nothing
-        dry_run: bool, Kind::Flag, "" { scope: Scope::OneCall };
+        dry_run: bool, Kind::Flag, "" { scope: Scope::OneCall, weaker: Weaker::Harmless };
     }
 }
 
@@ -170,7 +170,7 @@ settings! {
         /// What the difference is about: population (cases like these) or dataset (exactly these)
         estimand: Estimand = Estimand::default().as_str(), words::<Estimand>(), "WHAT" { weaker: Weaker::AnyOther };
         /// Calibration of LLM judges by `judge calibrate`; it may be absent unless it is named
-        judge_calibration: String = "judge-calibration.json", Kind::Text, "FILE" { weaker: Weaker::AnyOther };
+        judge_calibration: String = JUDGE_CALIBRATION, Kind::Text, "FILE" { weaker: Weaker::AnyOther };
     }
 }
 
@@ -185,7 +185,7 @@ settings! {
         /// Look three times on the way, with shares of the error, and send nothing more once it is decided
         sequential: bool, Kind::Flag, "" { weaker: Weaker::Never };
         /// Inconclusive if another model served than the one requested; without it, that is a warning
-        strict_model: bool, Kind::Flag, "" { weaker: Weaker::Off };
+        strict_model: bool, Kind::Flag, "" { weaker: Weaker::Lost(&["true", "1"]) };
     }
 }
 
@@ -194,16 +194,16 @@ settings! {
     #[expect(dead_code, reason = "the base is read with its origin")]
     pub struct Exceptions("Decision") {
         /// Add the repeats that would probably settle the last look at the same
-        extend: bool, Kind::Flag, "" { scope: Scope::OneCall };
+        extend: bool, Kind::Flag, "" { scope: Scope::OneCall, weaker: Weaker::Harmless };
         /// Leave earlier looks at the same behind and start anew; the reason heads verdict and summary
-        fresh_key: Option<String>, Kind::Reason(500), "REASON" { scope: Scope::OneCall };
+        fresh_key: Option<String>, Kind::Reason(500), "REASON" { scope: Scope::OneCall, weaker: Weaker::Harmless };
         /// Inconclusive if golden data, checks or promptgate.toml are weaker than at the merge base of HEAD and REV [default: in
         /// CI the base of the pull request, else none]
-        policy_base: Option<String>, Kind::Text, "REV|none" { weaker: Weaker::Replaced };
+        policy_base: Option<String>, Kind::Text, "REV|none" { weaker: Weaker::ReplacedInFile };
         /// Let a promote that is not promotable pass in CI; nothing that is rehearsed can be promoted
-        rehearse: bool, Kind::Flag, "" { scope: Scope::CommandLine };
+        rehearse: bool, Kind::Flag, "" { scope: Scope::CommandLine, weaker: Weaker::Harmless };
         /// Decide although they are weaker; the reason stands in verdict and summary
-        accept_weaker: Option<String>, Kind::Reason(1_000), "REASON" { scope: Scope::OneCall };
+        accept_weaker: Option<String>, Kind::Reason(1_000), "REASON" { scope: Scope::OneCall, weaker: Weaker::Harmless };
     }
 }
 
@@ -211,7 +211,7 @@ settings! {
     /// What `verify` and `promote` accept.
     pub struct Acceptance("") {
         /// How old the verdict may be, like 36h or 7d
-        max_age: Duration = "7d", AGE, "AGE" { weaker: Weaker::Never };
+        max_age: Duration = "7d", AGE, "AGE" { weaker: Weaker::ReplacedInFile };
     }
 }
 
@@ -284,6 +284,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
 pub(crate) fn definition(key: &str) -> Option<&'static Definition> {
     all().chain(typed_only()).find(|definition| definition.key == key)
 }
+
+/// Calibration of judges without a setting.
+pub(super) const JUDGE_CALIBRATION: &str = "judge-calibration.json";
 
 /// Samples per case and arm without a setting.
 pub const REPEATS: u32 = 3;

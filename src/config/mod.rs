@@ -33,7 +33,6 @@ pub(crate) use arguments::{OptionArgs, Options, group, options, single};
 pub use baseline::BaselineFile;
 pub(crate) use definition::Definition;
 pub use file::FileSettings;
-#[cfg(test)]
 pub(crate) use groups::definition;
 pub use groups::{
     Cache, Cases, Color, ConfigFile, Continuation, DifferenceRules, Earlier, Exceptions, LimitSettings, Output, Part,
@@ -41,7 +40,7 @@ pub use groups::{
 };
 pub use key::secrets;
 pub use layers::{CommandLine, Environment, Layers, ModelChoice};
-pub use policy_base::{PolicyBaseSettings, compare_files};
+pub use policy_base::{FileRole, PolicyBaseSettings, compare_files};
 pub use provider::{BatchService, BatchSettings};
 pub use schema::schema;
 pub use settings::{ArmSettings, Baseline, JudgeCalibration, Settings};

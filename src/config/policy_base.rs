@@ -3,55 +3,71 @@
 
 use super::definition::{Definition, Origin, RawValue, Weaker};
 use super::file::FileSettings;
-use super::groups::{self, Exceptions};
+use super::groups::{self, Exceptions, JUDGE_CALIBRATION};
 use super::layers::{Environment, Layers};
-use super::tables::{Embedding, Judge};
-use super::value::Kind;
-use crate::domain::{Command, Policy, PolicyChange, Problem};
+use super::tables::{Embedding, Judge, Tables};
+use super::value::{Kind, Value as _};
+use crate::domain::{Command, Metric, Policy, PolicyChange, Problem, digest, hex, string_enum};
+use crate::provider::TargetKind;
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
 pub struct PolicyBaseSettings {
     /// The revision that was asked for; `None` for no comparison.
     pub rev: Option<String>,
     pub asked_by: String,
+    /// What an option or a variable names instead of the base that CI tells.
+    pub instead: Option<String>,
     pub accepted: Option<String>,
     pub config: String,
     /// The baseline is that of the file; a call can name another one.
     pub baseline_in_file: bool,
-    pub file: FileSettings,
-    /// Golden files and folders of options or variables, which hold for both states.
-    pub golden: Option<Vec<PathBuf>>,
+    /// The settings of the call: options and variables over the file.
+    pub effective: FileSettings,
 }
 
 impl Layers {
-    /// Option and variable win over what CI tells, and that over the file: a change must not choose what it is compared with.
+    /// What CI tells wins over all others: no call may choose what it is compared with.
     pub(super) fn policy_base(&self, exceptions: &Exceptions) -> PolicyBaseSettings {
         const KEY: &str = "policy_base";
-        let given = self.options.get(KEY).or_else(|| self.variables.get(KEY));
-        let (rev, asked_by) = match (given, base_in_ci(&self.environment), self.file.values.get(KEY)) {
-            (Some(raw), _, _) | (None, None, Some(raw)) => {
+        let call = self.options.get(KEY).or_else(|| self.variables.get(KEY));
+        let (rev, asked_by, instead) = match (base_in_ci(&self.environment), call.or_else(|| self.file.values.get(KEY)))
+        {
+            (Some((name, rev)), _) => {
+                let instead = call.map(|raw| raw.text().to_owned()).filter(|other| *other != rev);
+                (Some(rev), name.to_owned(), instead)
+            }
+            (None, Some(raw)) => {
                 let asked_by = match &raw.origin {
                     Origin::Option(_) => "--policy-base".to_owned(),
                     Origin::Variable(name) => name.clone(),
                     Origin::File(place) => place.to_string(),
                 };
-                (Some(raw.text().to_owned()).filter(|rev| rev != "none"), asked_by)
+                (Some(raw.text().to_owned()).filter(|rev| rev != "none"), asked_by, None)
             }
-            (None, Some((name, rev)), _) => (Some(rev), name.to_owned()),
-            (None, None, None) => (None, String::new()),
+            (None, None) => (None, String::new(), None),
         };
-        let typed_golden = self.options.contains_key("golden") || self.variables.contains_key("golden");
         PolicyBaseSettings {
             rev,
             asked_by,
+            instead,
             accepted: exceptions.accept_weaker.clone(),
             config: self.shown.clone(),
             baseline_in_file: matches!(self.raw("baseline"), Some(RawValue { origin: Origin::File(_), .. })),
-            file: self.file.clone(),
-            golden: typed_golden.then(|| self.golden()),
+            effective: self.effective(),
         }
+    }
+
+    /// The file with options and `PROMPTGATE_…` variables over it. Variables of the services' own SDKs are those of the machine,
+    /// which no change can choose.
+    fn effective(&self) -> FileSettings {
+        let mut effective = self.file.clone();
+        let compared = groups::all().filter(|definition| definition.weaker != Weaker::ReplacedInFile);
+        for Definition { key, .. } in compared {
+            let call = self.options.get(key).or_else(|| self.variables.get(key));
+            effective.values.extend(call.map(|raw| (*key, raw.clone())));
+        }
+        effective
     }
 }
 
@@ -81,9 +97,34 @@ fn base_in_ci(environment: &Environment) -> Option<(&'static str, String)> {
         .or_else(|| branch("CHANGE_TARGET"))
 }
 
+string_enum! {
+    /// What a file is for that a run reads beside settings, golden data and the prompts of both arms. Schemas and approved
+    /// answers are compared as parts of their checks.
+    pub enum FileRole {
+        Calibration = "judge-calibration",
+        /// With its partials.
+        JudgePrompt = "judge-prompt",
+        /// What a command's arguments and environment name.
+        CommandFile = "command-file",
+        /// A folder with a static model.
+        EmbeddingModel = "embeddings-file",
+    }
+}
+
 impl FileSettings {
-    pub fn golden_paths(&self) -> Option<&[String]> {
-        self.values.get("golden").map(|raw| raw.values.as_slice())
+    /// Another baseline than the settings name.
+    pub(super) fn set_baseline(&mut self, name: &str) {
+        let raw = RawValue { values: vec![name.to_owned()], origin: Origin::Option("baseline") };
+        self.values.insert("baseline", raw);
+    }
+
+    pub fn golden_paths(&self) -> Vec<String> {
+        self.values.get("golden").map_or_else(|| vec!["golden".to_owned()], |raw| raw.values.clone())
+    }
+
+    pub fn metric(&self) -> Metric {
+        let written = self.values.get("metric").and_then(|raw| Metric::from_text(raw.text()).ok());
+        written.unwrap_or_default()
     }
 
     pub fn baseline(&self) -> Option<&str> {
@@ -98,156 +139,147 @@ impl FileSettings {
     pub fn quarantined_tags(&self) -> BTreeSet<String> {
         self.quarantine.keys().cloned().collect()
     }
+
+    /// The files and folders that a run reads by these settings. Some may not be there, and most words of a command are none.
+    pub fn files(&self) -> Vec<(FileRole, String)> {
+        let Tables { prices: _, judges, embeddings, commands } = &self.tables;
+        let calibration = self.values.get("judge_calibration").map_or(JUDGE_CALIBRATION, RawValue::text);
+        let mut files = vec![(FileRole::Calibration, calibration.to_owned())];
+        files.extend(judges.values().filter_map(|judge| Some((FileRole::JudgePrompt, judge.prompt.clone()?))));
+        files.extend(embeddings.values().filter_map(|model| Some((FileRole::EmbeddingModel, model.path.clone()?))));
+        for word in commands.iter().flat_map(|command| command.argv.iter().chain(command.env.values())) {
+            // Like `--rules=checks/rules.json`, or `PYTHONPATH = "checks:lib"`.
+            let parts = word.split(['=', ':', ',']).chain([word.as_str()]);
+            files.extend(parts.filter(|part| !part.is_empty()).map(|path| (FileRole::CommandFile, path.to_owned())));
+        }
+        files
+    }
 }
 
-/// What the settings file asks for otherwise than before.
+/// What the settings ask for otherwise than before.
 pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<PolicyChange> {
-    let mut rows: Vec<PolicyChange> = groups::all()
-        .filter(|definition| definition.weaker != Weaker::Unrelated)
-        .filter_map(|definition| compare_setting(definition, before, after))
-        .collect();
-    // A tag in quarantine, or one that stays there longer, is decided by less. What day it is plays no part, so that a verdict
-    // is checked by the same changes on a later day. Days are in the order of their texts; none comes before all.
-    rows.extend(compare_entries(
-        "quarantine",
-        [before, after],
-        |was, is| is > was,
-        |file| {
-            let tags = file.quarantine.iter();
-            tags.map(|(tag, raw)| (tag.clone(), raw.text().to_owned())).collect()
-        },
-    ));
-    // Whether another judge, command or model is milder is not known, so it counts as if it were.
-    let replaced: Weakening = |was, _| was.is_some();
-    rows.extend(compare_entries("judge", [before, after], replaced, |file| {
-        let judges = file.tables.judges.iter();
-        judges.map(|(name, judge)| (name.clone(), show_judge(judge))).collect()
-    }));
-    rows.extend(compare_entries("command", [before, after], replaced, |file| {
-        let commands = file.tables.commands.iter();
-        commands.map(|command| (command.name.clone(), show_command(command))).collect()
-    }));
-    rows.extend(compare_entries("embeddings", [before, after], replaced, |file| {
-        let models = file.tables.embeddings.iter();
-        models.map(|(name, model)| (name.clone(), show_embedding(model))).collect()
+    let mut rows: Vec<PolicyChange> =
+        groups::all().filter_map(|definition| compare_setting(definition, before, after)).collect();
+    let (before, after) = (entries(before), entries(after));
+    let names: BTreeSet<_> = before.keys().chain(after.keys()).collect();
+    rows.extend(names.into_iter().filter(|name| before.get(name) != after.get(name)).map(|name| {
+        let (was, is) = (before.get(name), after.get(name));
+        PolicyChange {
+            kind: name.0.to_owned(),
+            what: name.1.clone(),
+            before: was.cloned(),
+            after: is.cloned(),
+            // Whether another judge, command, model or price is milder is not known. A tag in quarantine, or one that stays
+            // there longer, is decided by less. What day it is plays no part, so that a verdict is checked by the same changes
+            // on a later day. Days are in the order of their texts; none comes before all.
+            weaker: name.0 != "quarantine" || is > was,
+        }
     }));
     rows
 }
 
-/// Whether an entry that was one text and is another asks for less.
-type Weakening = fn(Option<&String>, Option<&String>) -> bool;
-
-/// The entries of a table that are not as before.
-fn compare_entries(
-    kind: &str,
-    files: [&FileSettings; 2],
-    weaker: Weakening,
-    entries: fn(&FileSettings) -> BTreeMap<String, String>,
-) -> Vec<PolicyChange> {
-    let [before, after] = files.map(entries);
-    let names: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    let pairs = names.into_iter().map(|name| (name, before.get(name), after.get(name)));
-    pairs
-        .filter(|(_, was, is)| was != is)
-        .map(|(name, was, is)| PolicyChange {
-            kind: kind.to_owned(),
-            what: name.clone(),
-            before: was.cloned(),
-            after: is.cloned(),
-            weaker: weaker(was, is),
-        })
-        .collect()
+/// Each entry of the tables as a text, by kind and name.
+fn entries(file: &FileSettings) -> BTreeMap<(&'static str, String), String> {
+    let FileSettings { values: _, tables, quarantine } = file;
+    let Tables { prices, judges, embeddings, commands } = tables;
+    let mut entries = BTreeMap::new();
+    let mut add = |kind: &'static str, name: &str, text: String| {
+        // A model without a service of its own is one of the run's.
+        if !(kind.ends_with("-service") && text.is_empty()) {
+            entries.insert((kind, name.to_owned()), text);
+        }
+    };
+    for (name, judge) in judges {
+        let Judge { target, model, base_url, prompt } = &**judge;
+        add("judge-service", name, service(*target, base_url.as_deref()));
+        add("judge", name, written(&[("model", model.as_deref()), ("prompt", prompt.as_deref())]));
+    }
+    for (name, embedding) in embeddings {
+        let Embedding { target, model, base_url, dimensions, path } = &**embedding;
+        add("embeddings-service", name, service(*target, base_url.as_deref()));
+        let dimensions = dimensions.map(|n| n.to_string());
+        let pairs = [("model", model.as_deref()), ("dimensions", dimensions.as_deref()), ("path", path.as_deref())];
+        add("embeddings", name, written(&pairs));
+    }
+    for Command { name, argv, timeout, env, place: _ } in commands {
+        // A value may be a secret.
+        let variables = env.iter().map(|(name, value)| format!(", {name} = {}", hex(digest([value.as_bytes()]))));
+        let (timeout, variables) = (timeout.as_millis(), variables.collect::<String>());
+        add("command", name, format!("{argv:?}, timeout {timeout} ms{variables}"));
+    }
+    for (model, prices) in prices {
+        let prices: Vec<String> = prices.iter().map(ToString::to_string).collect();
+        add("price", model, prices.join("; "));
+    }
+    for (tag, until) in quarantine {
+        add("quarantine", tag, until.text().to_owned());
+    }
+    entries
 }
 
 /// What one setting asks for otherwise than before; `None` for the same.
 fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileSettings) -> Option<PolicyChange> {
     let key = definition.key;
-    let names = |file: &FileSettings| file.values.get(key).map_or_else(Vec::new, |raw| raw.values.clone());
-    let text = |file: &FileSettings| file.values.get(key).map(|raw| raw.values.join(", "));
-    let (was, is) = (text(before), text(after));
-    if was == is {
+    let written = |file: &FileSettings| file.values.get(key).map(|raw| raw.values.clone());
+    let (was, is) = (written(before), written(after));
+    let in_force =
+        |written: &Option<Vec<String>>, file| written.clone().or_else(|| Some(vec![default(definition, file)?]));
+    let (old, new) = (in_force(&was, before), in_force(&is, after));
+    if was == is || old == new {
         return None;
     }
-    let default = match (definition.default, definition.kind) {
-        (Some(default), _) => Some(default()),
-        (None, Kind::Flag) => Some("false".to_owned()),
-        // A critical tag without a margin of its own has that of all tags.
-        (None, _) if key == "critical_margin" => Some(Policy::default().slice_margin.to_string()),
-        (None, _) => None,
-    };
-    let (old, new) = (was.clone().or_else(|| default.clone()), is.clone().or(default));
-    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
+    let number = |values: &Option<Vec<String>>| values.as_ref()?.first()?.parse::<f64>().ok();
     let numbers = (number(&old), number(&new));
-    let same = match definition.weaker {
-        Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone => numbers.0.is_some() && numbers.0 == numbers.1,
-        Weaker::Off | Weaker::AnyOther => old == new,
-        Weaker::Unrelated => true,
-        Weaker::Selecting
-        | Weaker::SmallerSelection
-        | Weaker::Replaced
-        | Weaker::NameLost
-        | Weaker::Words(_)
-        | Weaker::Never => false,
-    };
-    if same {
-        return None;
-    }
     let weaker = match (definition.weaker, numbers) {
-        (Weaker::Smaller | Weaker::LargerOrNone, (None, Some(_))) => false,
+        (Weaker::Harmless, _) => return None,
+        (Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone, (Some(old), Some(new))) if old == new => return None,
+        (Weaker::Never, _) | (Weaker::Smaller | Weaker::LargerOrNone, (None, Some(_))) => false,
         (Weaker::Smaller | Weaker::SmallerSelection, (Some(old), Some(new))) => new < old,
         (Weaker::Larger | Weaker::LargerOrNone, (Some(old), Some(new))) => new > old,
-        (Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone | Weaker::AnyOther, _) => true,
-        (Weaker::Selecting | Weaker::SmallerSelection, _) => is.is_some(),
-        (Weaker::Replaced, _) => was.is_some(),
-        (Weaker::NameLost, _) => {
-            let kept = names(after);
-            names(before).iter().any(|name| !kept.contains(name))
+        (Weaker::Larger | Weaker::Smaller | Weaker::LargerOrNone | Weaker::AnyOther | Weaker::Unstated, _) => true,
+        (Weaker::Selecting | Weaker::SmallerSelection, _) => new.is_some(),
+        (Weaker::Lost(words), _) => {
+            let any = |values: &Option<Vec<String>>| values.iter().flatten().any(|text| words.contains(&text.as_str()));
+            any(&old) && !any(&new)
         }
-        (Weaker::Off, _) => new.as_deref() != Some("true"),
-        (Weaker::Words(words), _) => is.as_deref().is_some_and(|is| words.contains(&is)),
-        (Weaker::Never | Weaker::Unrelated, _) => false,
+        (Weaker::NameLost, _) => old.iter().flatten().any(|name| !new.iter().flatten().any(|kept| kept == name)),
+        (Weaker::ReplacedInFile, _) => old.is_some(),
     };
-    Some(PolicyChange { kind: key.to_owned(), what: key.to_owned(), before: was, after: is, weaker })
+    let shown = |written: Option<Vec<String>>| written.map(|values| values.join(", "));
+    Some(PolicyChange { kind: key.to_owned(), what: key.to_owned(), before: shown(was), after: shown(is), weaker })
 }
 
-fn or_default(text: Option<&str>) -> &str {
-    text.unwrap_or("default")
+/// What holds where a file does not have the setting.
+fn default(definition: &Definition, file: &FileSettings) -> Option<String> {
+    match (definition.key, definition.default, definition.kind) {
+        (_, Some(default), _) => Some(default()),
+        (_, None, Kind::Flag) => Some("false".to_owned()),
+        ("target", ..) => Some(TargetKind::Gemini.as_str().to_owned()),
+        ("location", ..) => Some("global".to_owned()),
+        // A critical tag without a margin of its own has that of all tags.
+        ("critical_margin", ..) => {
+            let of_tags = file.values.get("slice_margin").map(|raw| raw.text().to_owned());
+            of_tags.or_else(|| Some(Policy::default().slice_margin.to_string()))
+        }
+        _ => None,
+    }
 }
 
-fn show_judge(judge: &Judge) -> String {
-    let Judge { target, model, base_url, prompt } = judge;
-    format!(
-        "target {}, model {}, base_url {}, prompt {}",
-        or_default(target.map(|target| target.as_str())),
-        or_default(model.as_deref()),
-        or_default(base_url.as_deref()),
-        or_default(prompt.as_deref())
-    )
+/// As it stands in a table.
+fn written(pairs: &[(&str, Option<&str>)]) -> String {
+    let pairs = pairs.iter().filter_map(|(key, value)| value.map(|value| format!("{key} = {value:?}")));
+    pairs.collect::<Vec<_>>().join(", ")
 }
 
-fn show_embedding(model: &Embedding) -> String {
-    let Embedding { target, model, base_url, dimensions, path } = model;
-    format!(
-        "target {}, model {}, base_url {}, dimensions {}, path {}",
-        or_default(target.map(|target| target.as_str())),
-        or_default(model.as_deref()),
-        or_default(base_url.as_deref()),
-        or_default(dimensions.map(|n| n.to_string()).as_deref()),
-        path.as_deref().unwrap_or("none")
-    )
-}
-
-/// Without the values of variables.
-fn show_command(command: &Command) -> String {
-    let variables: Vec<&str> = command.env.keys().map(String::as_str).collect();
-    format!("{}, timeout {} ms, variables {}", command.argv.join(" "), command.timeout.as_millis(), variables.join(" "))
+fn service(target: Option<TargetKind>, base_url: Option<&str>) -> String {
+    written(&[("target", target.map(TargetKind::as_str)), ("base_url", base_url)])
 }
 
 impl PolicyBaseSettings {
     /// Names who asked for the base in what keeps it from being read.
     pub fn unreadable(&self, problem: Problem) -> Problem {
         let hint = problem.hint.unwrap_or_default();
-        let fetch = "fetch all commits, as with `fetch-depth: 0` of actions/checkout, or say `--policy-base none`";
+        let fetch = "fetch all commits, as with `fetch-depth: 0` of actions/checkout";
         let hint = if hint.is_empty() { fetch.to_owned() } else { format!("{hint}; {fetch}") };
         Problem {
             message: format!("the policy base ({}) can't be read: {}", self.asked_by, problem.message),
@@ -314,29 +346,84 @@ mod tests {
             ("tag = [\"a\", \"b\"]", "tag = \"a\"", Some(("tag", true))),
             ("tag = \"a\"", "", Some(("tag", false))),
             ("", "case = \"a\"", Some(("case", true))),
-            ("", "shard = \"1/2\"", Some(("shard", true))),
+            ("", "shard = \"1/2\"", None),
             ("", "target = \"sim\"", Some(("target", true))),
-            ("target = \"sim\"", "target = \"gemini\"", Some(("target", false))),
-            ("", "cache = \"only\"", Some(("cache", true))),
+            ("target = \"sim\"", "target = \"gemini\"", Some(("target", true))),
+            ("", "target = \"gemini\"", None),
+            ("", "base_url = \"https://a\"", Some(("base_url", true))),
+            ("", "model = \"m\"", Some(("model", true))),
+            ("", "cache = \"only\"", Some(("cache", false))),
+            ("cache = \"refresh\"", "cache = \"off\"", Some(("cache", false))),
+            ("cache = \"refresh\"", "", Some(("cache", true))),
             ("baseline = \"v1\"", "baseline = \"none\"", Some(("baseline", true))),
-            ("baseline = \"v1\"", "baseline = \"v2\"", Some(("baseline", false))),
+            ("baseline = \"v1\"", "baseline = \"v2\"", Some(("baseline", true))),
             ("policy_base = \"a\"", "policy_base = \"none\"", Some(("policy_base", true))),
             ("policy_base = \"a\"", "", Some(("policy_base", true))),
             ("", "policy_base = \"a\"", Some(("policy_base", false))),
-            ("repeat = 5", "repeat = 1", Some(("repeat", false))),
+            ("repeat = 5", "repeat = 1", Some(("repeat", true))),
+            ("", "repeat = 3", None),
+            ("", "repeat = 4", Some(("repeat", false))),
+            ("", "attempts = 3", Some(("attempts", false))),
+            ("", "max_age = \"8d\"", Some(("max_age", true))),
+            ("", "golden = \"easy\"", Some(("golden", true))),
+            ("", "golden = \"golden\"", None),
+            (
+                "[gate]\nslice_margin = 0.05",
+                "[gate]\nslice_margin = 0.05\ncritical_margin = 0.1",
+                Some(("critical_margin", true)),
+            ),
+            (
+                "[gate]\ncritical_tags = [\"a\", \"b\"]",
+                "[gate]\ncritical_tags = [\"a, b\"]",
+                Some(("critical_tags", true)),
+            ),
             ("candidate = \"a\"", "candidate = \"b\"", None),
             ("concurrency = 1", "concurrency = 2", None),
-            ("", "[commands.c]\nargv = [\"a\"]", Some(("command", false))),
+            ("", "[commands.c]\nargv = [\"a\"]", Some(("command", true))),
+            (
+                "[commands.c]\nargv = [\"a\"]\nenv = {A = \"1\"}",
+                "[commands.c]\nargv = [\"a\"]\nenv = {A = \"2\"}",
+                Some(("command", true)),
+            ),
             ("[commands.c]\nargv = [\"a\"]", "\n\n[commands.c]\nargv = [\"a\"]", None),
             ("[commands.c]\nargv = [\"a\"]", "[commands.c]\nargv = [\"b\"]", Some(("command", true))),
             ("[commands.c]\nargv = [\"a\"]", "", Some(("command", true))),
             ("[judges.default]\nmodel = \"a\"", "[judges.default]\nmodel = \"b\"", Some(("judge", true))),
-            ("", "[judges.default]\nmodel = \"b\"", Some(("judge", false))),
+            ("", "[judges.default]\nmodel = \"b\"", Some(("judge", true))),
+            ("[judges.a]\ntarget = \"gemini\"", "[judges.a]\ntarget = \"openai\"", Some(("judge-service", true))),
+            ("[judges.a]\nprompt = \"a.md\"", "[judges.a]\nprompt = \"b.md\"", Some(("judge", true))),
+            ("[embeddings.a]\nmodel = \"a\"", "[embeddings.a]\nmodel = \"b\"", Some(("embeddings", true))),
+            ("[prices.m]\ninput = 1\noutput = 2", "[prices.m]\ninput = 1\noutput = 3", Some(("price", true))),
         ] {
             let expected: Vec<(String, bool)> =
                 expected.into_iter().map(|(kind, weaker)| (kind.to_owned(), weaker)).collect();
             assert_eq!(rows(before, after), expected, "{before:?} {after:?}");
         }
+    }
+
+    #[test]
+    fn every_setting_that_is_not_on_the_list_of_the_harmless_has_weaker_values() {
+        let mut harmless = Vec::new();
+        for definition in groups::all() {
+            let pair = if let Weaker::Lost(words) = definition.weaker { [words[0], "3"] } else { ["2", "3"] };
+            let file = |text: &str| {
+                let raw = RawValue { values: vec![text.to_owned()], origin: Origin::Option(definition.key) };
+                FileSettings { values: [(definition.key, raw)].into(), ..FileSettings::default() }
+            };
+            let [one, other] = pair.map(file);
+            let weaker = |before, after| compare_files(before, after).iter().any(|row| row.weaker);
+            assert_ne!(definition.weaker, Weaker::Unstated, "`{}` doesn't say what is weaker", definition.key);
+            if !weaker(&one, &other) && !weaker(&other, &one) {
+                harmless.push(definition.key);
+            }
+        }
+        let lines: Vec<String> = harmless.chunks(8).map(|keys| keys.join(" ")).collect();
+        insta::assert_snapshot!(lines.join("\n"), @"
+        prompt out snapshots no_gate quiet color shard stream
+        batch batch_poll batch_wait answers concurrency rpm tpm timeout
+        retries retry_base retry_max retry_total max_cost max_requests max_tokens resume
+        dry_run attempts sequential extend fresh_key accept_weaker
+        ");
     }
 
     #[test]

@@ -162,10 +162,7 @@ impl Layers {
         let policy = self.policy_rules(&mut problems);
         let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
         let exceptions: Exceptions = self.group(&mut problems);
-        let mut policy_base = self.policy_base(&exceptions);
-        if purpose == Purpose::SameArms {
-            policy_base.rev = None;
-        }
+        let policy_base = self.policy_base(&exceptions);
         if purpose == Purpose::Verdict {
             problems.extend(self.hidden_switches());
         }

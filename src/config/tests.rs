@@ -537,16 +537,22 @@ fn a_verdict_is_checked_without_a_key_and_by_bounded_settings() {
 }
 
 #[test]
-fn what_ci_tells_of_the_base_wins_over_the_file_and_loses_against_the_caller() {
+fn what_ci_tells_of_the_base_wins_over_file_and_caller() {
     let ci = ("GITHUB_BASE_REF", "main");
     let base = |given: &[(&'static str, &str)], variables: &[(&str, &str)]| {
         let given = [&[("target", "sim")], given].concat();
-        part(&given, variables, "policy_base = \"mine\"", |settings| settings.gate.policy_base.rev).unwrap()
+        let base = |settings: Settings| (settings.gate.policy_base.rev, settings.gate.policy_base.instead);
+        let (rev, instead) = part(&given, variables, "policy_base = \"mine\"", base).unwrap();
+        format!("{} {}", rev.as_deref().unwrap_or("-"), instead.as_deref().unwrap_or("-"))
     };
-    assert_eq!(base(&[], &[]).as_deref(), Some("mine"));
-    assert_eq!(base(&[], &[ci]).as_deref(), Some("origin/main"));
-    assert_eq!(base(&[], &[ci, ("PROMPTGATE_POLICY_BASE", "v")]).as_deref(), Some("v"));
-    assert_eq!(base(&[("policy_base", "none")], &[ci]), None);
+    let variable = ("PROMPTGATE_POLICY_BASE", "v");
+    assert_eq!(base(&[], &[]), "mine -");
+    assert_eq!(base(&[], &[variable]), "v -");
+    assert_eq!(base(&[("policy_base", "none")], &[]), "- -");
+    assert_eq!(base(&[], &[ci]), "origin/main -");
+    assert_eq!(base(&[], &[ci, variable]), "origin/main v");
+    assert_eq!(base(&[("policy_base", "none")], &[ci]), "origin/main none");
+    assert_eq!(base(&[("policy_base", "origin/main")], &[ci]), "origin/main -");
     let long = "x".repeat(1_001);
     for reason in [" ", &long] {
         let told = message(settle(&[PAIR[0], PAIR[1], ("accept_weaker", reason)], &[], ""));
@@ -600,10 +606,10 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
         assert_eq!(settings.arms.prompt, name);
         assert_eq!(settings.arms.baseline, Baseline::Prompt(name.to_owned()));
         assert!(!settings.gate.gated);
-        assert_eq!((settings.gate.policy.min_pass_rate, settings.gate.policy_base.rev), (None, None));
+        assert_eq!(settings.gate.policy.min_pass_rate, None);
     }
-    let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2"), ("GITHUB_BASE_REF", "main")], both).unwrap();
-    assert_eq!((shard.dataset.selection.shard, shard.gate.policy_base.rev), (None, None));
+    let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2")], both).unwrap();
+    assert_eq!(shard.dataset.selection.shard, None);
     assert!(message(settle(&[], &[], "")).contains("no prompt is named"));
     assert!(
         message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))

@@ -59,6 +59,9 @@ impl Layers {
             problems.push(Problem::new(format!("the verdict's target: {message}")));
             TargetKind::Gemini
         });
+        if let Baseline::Prompt(name) = &baseline {
+            policy_base.effective.set_baseline(name);
+        }
         problems.or(VerificationSettings {
             root: self.root.clone(),
             prompt: prompt.unwrap_or_default(),

@@ -18,10 +18,12 @@ pub struct GoldenRevision {
     rev: String,
     /// Files and folders to survey, in the order in which they were asked for; those that did not exist are left out.
     paths: Vec<PathBuf>,
+    /// The first link or submodule, which is left out.
+    left_out: Option<String>,
 }
 
 impl GoldenRevision {
-    /// Reads `paths`, golden files and folders below `root`, as they were at `rev`. Links are left out.
+    /// Reads `paths`, golden files and folders below `root`, as they were at `rev`.
     ///
     /// # Errors
     /// No such revision, no repository, a path outside of the root, or more than 1 GiB of files.
@@ -31,13 +33,16 @@ impl GoldenRevision {
         }
         let commit = resolve(root, rev)?;
         let folder = tempfile::tempdir().map_err(|error| Problem::new(format!("no temporary folder: {error}")))?;
-        let mut older = GoldenRevision { folder, rev: rev.to_owned(), paths: Vec::new() };
+        let mut older = GoldenRevision { folder, rev: rev.to_owned(), paths: Vec::new(), left_out: None };
         let mut bytes = 0;
         for path in paths {
             let below = below(root, path)?;
             let mut is_there = false;
             for entry in tree(root, &commit, Depth::Recursive, Some(&below))? {
-                is_there |= older.extract(root, &entry, &mut bytes)?;
+                match older.extract(root, &entry, &mut bytes)? {
+                    true => is_there = true,
+                    false => older.left_out = older.left_out.or(Some(entry.path)),
+                }
             }
             if is_there {
                 older.paths.push(older.folder.path().join(below));
@@ -97,6 +102,10 @@ impl GoldenRevision {
     /// What to survey; empty if nothing of it was there.
     pub fn paths(&self) -> &[PathBuf] {
         &self.paths
+    }
+
+    pub fn left_out(&self) -> Option<&str> {
+        self.left_out.as_deref()
     }
 
     /// A place in one of the files as a person knows it: `git:REV:golden/cases.yaml`.

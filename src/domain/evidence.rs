@@ -55,6 +55,22 @@ pub struct PolicyChange {
     pub weaker: bool,
 }
 
+impl PolicyChange {
+    /// Kinds that take effect before any verdict: where requests and keys go, and what is run.
+    const EARLY: [&str; 8] =
+        ["base_url", "target", "project", "location", "judge-service", "embeddings-service", "command", "command-file"];
+
+    pub fn acts_before_verdict(&self) -> bool {
+        self.weaker && PolicyChange::EARLY.contains(&self.kind.as_str())
+    }
+}
+
+/// How the project differs from an earlier state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StateDiff {
+    pub rows: Vec<PolicyChange>,
+}
+
 /// What changed since the state that the project is compared with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
@@ -69,9 +85,10 @@ pub struct Changes {
 impl Changes {
     pub const KEPT: usize = 200;
 
-    /// Sorts the rows, what is weaker first, and keeps the first of them.
-    pub fn of(base: PolicyBase, mut rows: Vec<PolicyChange>, accepted: Option<String>) -> Changes {
-        rows.sort_by(|a, b| (!a.weaker, &a.kind, &a.what, &a.before).cmp(&(!b.weaker, &b.kind, &b.what, &b.before)));
+    /// Sorts the rows, what is weaker first, of that what acts before a verdict, and keeps the first of them.
+    pub fn of(base: PolicyBase, StateDiff { mut rows }: StateDiff, accepted: Option<String>) -> Changes {
+        let order = |row: &PolicyChange| (!row.weaker, !row.acts_before_verdict());
+        rows.sort_by(|a, b| (order(a), &a.kind, &a.what, &a.before).cmp(&(order(b), &b.kind, &b.what, &b.before)));
         let more = rows.len().saturating_sub(Changes::KEPT);
         if more > 0 {
             let weaker = rows[Changes::KEPT..].iter().any(|row| row.weaker);
@@ -115,15 +132,16 @@ mod tests {
             weaker,
         };
         let base = || PolicyBase { rev: "main".to_owned(), commit: "c".to_owned() };
+        let of = |rows| Changes::of(base(), StateDiff { rows }, None);
         let mut rows: Vec<PolicyChange> = (0..500).map(|i| row(i, false)).collect();
         rows.push(row(999, true));
-        let changes = Changes::of(base(), rows, None);
+        let changes = of(rows);
         assert_eq!(changes.rows.len(), Changes::KEPT + 1);
         assert!(changes.rows[0].weaker && !changes.rows[1].weaker);
         assert_eq!(changes.rows[Changes::KEPT].what, "301 more changes");
         assert_eq!(changes.weaker().count(), 1);
-        let all = Changes::of(base(), (0..500).map(|i| row(i, true)).collect(), None);
+        let all = of((0..500).map(|i| row(i, true)).collect());
         assert_eq!(all.weaker().count(), Changes::KEPT + 1);
-        assert_eq!(Changes::of(base(), Vec::new(), None).rows, []);
+        assert_eq!(of(Vec::new()).rows, []);
     }
 }

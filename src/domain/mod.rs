@@ -70,7 +70,7 @@ pub use difference::{Difference, Method, ZScores};
 pub use digest::{digest, hex, unhex};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
-pub use evidence::{Changes, Completion, InputDigests, PolicyBase, PolicyChange};
+pub use evidence::{Changes, Completion, InputDigests, PolicyBase, PolicyChange, StateDiff};
 pub use feature::Feature;
 pub use finish::Finish;
 pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};

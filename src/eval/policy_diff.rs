@@ -1,20 +1,23 @@
 //! What the project asks for otherwise than at its policy base: golden data and checks by the comparison of `lint`, rules by
 //! that of `settings`, and the prompt that everything is compared with.
 
-use super::lock::Lock;
-use crate::config::{FileSettings, PolicyBaseSettings, compare_files};
+use super::lock::{Lock, library};
+use crate::config::{FileRole, FileSettings, PolicyBaseSettings, Settings, compare_files};
 use crate::dataset::{self, GoldenRevision};
 use crate::domain::{
-    Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo,
+    Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo, StateDiff,
 };
 use crate::error::Error;
 use crate::git;
 use crate::lint::{Matchers, Weakening};
 use crate::scoring::{self, Commands, Rules};
+use std::collections::BTreeSet;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, MAIN_SEPARATOR, Path, PathBuf};
 
 const SHOWN: usize = 200;
+const POLICY_BASE: &str = "policy_base";
+const CONFIG: &str = "promptgate.toml";
 
 /// What `score` knows of matchers, for `lint`.
 pub(crate) struct MatcherFacts;
@@ -57,22 +60,59 @@ pub(crate) struct CurrentState<'a> {
 }
 
 /// Compares with the merge base of HEAD and the revision that was asked for; with nothing where none was.
+///
+/// # Errors
+/// The base can't be read, or something that leaks or runs by itself is not as it was there and no one accepted it.
 pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
     let Some(rev) = &today.base.rev else {
         return Ok(Changes::default());
     };
     let commit = git::merge_base(today.root, rev).map_err(|problem| today.base.unreadable(problem))?;
-    let rows = since(today, &commit).map_err(|error| match error {
+    let diff = since(today, &commit).map_err(|error| match error {
         DiffError::Base(problem) => today.base.unreadable(problem).into(),
         DiffError::CurrentState(problems) => Error::from(problems),
     })?;
     let base = PolicyBase { rev: rev.clone(), commit };
-    let mut changes = Changes::of(base, rows, today.base.accepted.clone());
+    let mut changes = Changes::of(base, diff, today.base.accepted.clone());
     // A reason for nothing would look as if there had been something.
     if changes.weaker().next().is_none() {
         changes.accepted = None;
     }
+    refuse_early(&changes, rev)?;
     Ok(changes)
+}
+
+/// The same for what decides nothing, but sends requests and runs commands: compares where they go and which they are.
+pub(crate) fn check_service(settings: &Settings) -> Result<Changes, Error> {
+    let (root, base) = (&settings.root, &settings.gate.policy_base);
+    let Some(rev) = &base.rev else {
+        return Ok(Changes::default());
+    };
+    let compared = git::merge_base(root, rev).and_then(|commit| {
+        let mut diff = StateDiff::default();
+        let before = settings_at(root, base, &commit, &mut diff)?.unwrap_or_default();
+        diff.rows.extend(compare_files(&before, &base.effective));
+        diff.rows.extend(files(root, &commit, &base.effective)?);
+        Ok(Changes::of(PolicyBase { rev: rev.clone(), commit }, diff, base.accepted.clone()))
+    });
+    refuse_early(&compared.map_err(|problem| base.unreadable(problem))?, rev)?;
+    Ok(Changes::default())
+}
+
+/// Refuses what leaks or runs before anyone sees a verdict.
+fn refuse_early(changes: &Changes, rev: &str) -> Result<(), Problems> {
+    let mut problems = Problems::default();
+    for row in changes.unaccepted().iter().filter(|row| row.acts_before_verdict()) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "nothing".to_owned());
+        let what = if row.kind == row.what { row.what.clone() } else { format!("{} {}", row.kind, row.what) };
+        let message = format!("`{what}` is not that of the policy base ({rev}), so nothing is sent or run");
+        problems.push(
+            Problem::new(message)
+                .expected(format!("{}, not {}", text(&row.before), text(&row.after)))
+                .hint("take it back, or have the change accepted with --accept-weaker"),
+        );
+    }
+    problems.or(())
 }
 
 /// Why two states can't be compared.
@@ -85,42 +125,110 @@ pub(crate) enum DiffError {
 }
 
 /// What changed since a commit. An older state that is not valid by today's rules can't be compared, which counts as weaker.
-pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<Vec<PolicyChange>, DiffError> {
-    let mut rows = Vec::new();
-    let before = settings_at(today, commit, &mut rows)?;
-    rows.extend(compare_files(&before, &today.base.file));
-    cases(today, commit, &before, &mut rows)?;
-    rows.extend(baseline(today, commit));
+pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<StateDiff, DiffError> {
+    let CurrentState { root, golden, base, .. } = today;
+    let mut diff = StateDiff::default();
+    let settings = settings_at(root, base, commit, &mut diff).map_err(DiffError::Base)?;
+    let had_settings = settings.is_some();
+    let before = settings.unwrap_or_default();
+    diff.rows.extend(compare_files(&before, &base.effective));
+    let had_cases = cases(today, commit, &before, &mut diff)?;
+    if !had_settings
+        && !had_cases
+        && GoldenRevision::open(root, commit, golden)
+            .is_ok_and(|older| older.paths().is_empty() && older.left_out().is_none())
+    {
+        // The change that adds promptgate: nothing was asked for that could be weaker.
+        diff.rows.iter_mut().for_each(|row| row.weaker = false);
+        return Ok(diff);
+    }
+    diff.rows.extend(files(root, commit, &base.effective).map_err(DiffError::Base)?);
+    diff.rows.extend(baseline(today, commit));
+    if let Some(other) = &base.instead
+        && (other == "none" || git::merge_base(root, other).map_err(DiffError::Base)? != commit)
+    {
+        let row = weaker(POLICY_BASE, POLICY_BASE);
+        diff.rows.push(PolicyChange { before: base.rev.clone(), after: Some(clip(other)), ..row });
+    }
     let lock = today.lock.change(today.candidate, today.baseline);
     let lock = lock.map_err(|problem| DiffError::CurrentState(problem.into()))?;
-    if let Some(name) = today.base.file.baseline()
+    if let Some(name) = base.effective.baseline()
         && today.lock.serving().is_some()
         && lock.promoted.iter().any(|promoted| promoted == name)
     {
         // What is tested against what serves was promoted in the same change.
-        rows.iter_mut().filter(|row| row.kind == "baseline").for_each(|row| row.weaker = false);
+        diff.rows.iter_mut().filter(|row| row.kind == "baseline").for_each(|row| row.weaker = false);
     }
-    rows.extend(lock.row);
+    diff.rows.extend(lock.row);
+    Ok(diff)
+}
+
+/// The settings file of the older state, if there was one: that of the call, else the usual one.
+fn settings_at(
+    root: &Path,
+    base: &PolicyBaseSettings,
+    commit: &str,
+    diff: &mut StateDiff,
+) -> Result<Option<FileSettings>, Problem> {
+    for config in [base.config.as_str(), CONFIG] {
+        if let Some(bytes) = git::file_at(root, commit, config)? {
+            let settings = FileSettings::of_text(&String::from_utf8_lossy(&bytes), config);
+            return Ok(Some(settings.unwrap_or_else(|problems| {
+                diff.rows.push(unreadable(config, &problems));
+                FileSettings::default()
+            })));
+        }
+    }
+    Ok(None)
+}
+
+/// The files that a run reads beside settings, golden data and the prompts of both arms, where their bytes are not those of the
+/// older state. What lies outside of the work tree is no part of a change.
+fn files(root: &Path, commit: &str, settings: &FileSettings) -> Result<Vec<PolicyChange>, Problem> {
+    let resolve = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let (top, root) = (resolve(&git::toplevel(root)?), resolve(root));
+    let mut read: BTreeSet<(&str, String)> = BTreeSet::new();
+    for (role, path) in settings.files() {
+        if role == FileRole::JudgePrompt
+            && let Ok(prompt) = library(&root).open(&path, None)
+        {
+            // Without the revision, which may be one of today.
+            let files = prompt.files().filter_map(|(file, _)| file.rsplit(':').next());
+            read.extend(files.map(|file| (role.as_str(), file.to_owned())));
+        }
+        read.insert((role.as_str(), path));
+    }
+    let mut rows = Vec::new();
+    for (role, path) in read {
+        let absolute = Path::new(&path).is_absolute();
+        let whole = plain(&if absolute { resolve(Path::new(&path)) } else { root.join(&path) });
+        let states = match whole.strip_prefix(&top).map(Path::to_str) {
+            Err(_) => continue,
+            Ok(Some(below)) if !root.starts_with(&whole) => {
+                let below = below.replace(MAIN_SEPARATOR, "/");
+                (git::fingerprint(&top, Some(commit), &below)?, git::fingerprint(&top, None, &below)?)
+            }
+            // The project as a whole is never as it was.
+            Ok(_) => (None, Some(path.clone())),
+        };
+        if states.0 != states.1 {
+            rows.push(PolicyChange { before: states.0, after: states.1, ..weaker(role, clip(&path)) });
+        }
+    }
     Ok(rows)
 }
 
-/// The settings file of the older state; an empty one if there was none.
-fn settings_at(
-    today: &CurrentState<'_>,
-    commit: &str,
-    rows: &mut Vec<PolicyChange>,
-) -> Result<FileSettings, DiffError> {
-    let config = today.base.config.as_str();
-    let Some(bytes) = git::file_at(today.root, commit, config).map_err(DiffError::Base)? else {
-        return Ok(FileSettings::default());
-    };
-    match FileSettings::of_text(&String::from_utf8_lossy(&bytes), config) {
-        Ok(layer) => Ok(layer),
-        Err(problems) => {
-            rows.push(unreadable(config, &problems));
-            Ok(FileSettings::default())
+/// Without `.` and `..`.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Normal(_) | Component::RootDir | Component::Prefix(_) => plain.push(part),
         }
     }
+    plain
 }
 
 fn unreadable(what: &str, problems: &Problems) -> PolicyChange {
@@ -133,25 +241,26 @@ fn weaker(kind: &str, what: impl Into<String>) -> PolicyChange {
     PolicyChange { kind: kind.to_owned(), what: what.into(), before: None, after: None, weaker: true }
 }
 
+/// Compares the cases with those in the golden files that the older settings name. Returns whether there were any files.
 fn cases(
     today: &CurrentState<'_>,
     commit: &str,
     before: &FileSettings,
-    rows: &mut Vec<PolicyChange>,
-) -> Result<(), DiffError> {
-    let paths: Vec<PathBuf> = match (&today.base.golden, before.golden_paths()) {
-        (Some(given), _) => given.clone(),
-        (None, Some(paths)) => paths.iter().map(|path| today.root.join(path)).collect(),
-        (None, None) => vec![today.root.join("golden")],
-    };
+    StateDiff { rows }: &mut StateDiff,
+) -> Result<bool, DiffError> {
+    let paths: Vec<PathBuf> = before.golden_paths().iter().map(|path| today.root.join(path)).collect();
     let older = GoldenRevision::open(today.root, commit, &paths).map_err(DiffError::Base)?;
+    if let Some(path) = older.left_out() {
+        rows.push(PolicyChange { before: Some("a link or submodule".to_owned()), ..weaker("unreadable", clip(path)) });
+    }
     let mut known = before.own_commands().to_vec();
-    for command in today.base.file.own_commands() {
+    for command in today.base.effective.own_commands() {
         if !known.iter().any(|other| other.name == command.name) {
             known.push(command.clone());
         }
     }
-    let mut weakening = Weakening::default().with_quarantine(today.base.file.quarantined_tags());
+    let mut weakening =
+        Weakening::default().with_rules(today.base.effective.quarantined_tags(), today.base.effective.metric());
     let mut cases_before = 0u64;
     if !older.paths().is_empty() {
         let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
@@ -172,7 +281,7 @@ fn cases(
         });
     };
     let mut cases_after = 0u64;
-    dataset::survey(today.golden, &rules(today.root, today.base.file.own_commands()), &mut |case, _| {
+    dataset::survey(today.golden, &rules(today.root, today.base.effective.own_commands()), &mut |case, _| {
         cases_after += 1;
         weakening.newer(case, &MatcherFacts, &mut tell);
     })
@@ -191,19 +300,19 @@ fn cases(
             ..weaker("cases", "number of cases")
         });
     }
-    Ok(())
+    Ok(!older.paths().is_empty() || older.left_out().is_some())
 }
 
-/// A baseline that was edited is not what serves; compared with a worse one, every candidate looks good.
+/// A baseline that was edited or added is not what serves; compared with a worse one, every candidate looks good.
 fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
     let PromptInfo { name, path, sha256, .. } = today.baseline?;
     // A revision, or what was promoted, can't be edited.
     if name.starts_with("git:") || today.lock.pin(name, Some(path)).is_some() {
         return None;
     }
-    let then = today.lock.library().open(&format!("git:{commit}:{name}"), None).ok()?;
-    (then.sha256 != *sha256).then(|| PolicyChange {
-        before: Some(then.sha256),
+    let then = today.lock.library().open(&format!("git:{commit}:{name}"), None).ok().map(|then| then.sha256);
+    (then.as_ref() != Some(sha256)).then(|| PolicyChange {
+        before: then,
         after: Some(sha256.clone()),
         ..weaker("baseline-edited", clip(name))
     })

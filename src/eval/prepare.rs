@@ -208,14 +208,17 @@ fn run_info(
         })?,
         look: rerun.look.clone(),
         fresh_key: rerun.fresh.clone(),
-        changes: policy_diff::changes(&CurrentState {
-            root: &settings.root,
-            golden: &settings.dataset.golden,
-            base: &settings.gate.policy_base,
-            baseline,
-            candidate: &versions.candidate.info,
-            lock,
-        })?,
+        changes: match kind {
+            RunKind::Gate { .. } => policy_diff::changes(&CurrentState {
+                root: &settings.root,
+                golden: &settings.dataset.golden,
+                base: &settings.gate.policy_base,
+                baseline,
+                candidate: &versions.candidate.info,
+                lock,
+            })?,
+            RunKind::AaTest => policy_diff::check_service(settings)?,
+        },
         started_at: now(),
     })
 }

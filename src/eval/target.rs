@@ -121,6 +121,7 @@ pub(crate) fn run_service<'a>(settings: &'a Settings, target: Option<&'a Target>
         kind: settings.provider.target,
         target,
         key: settings.provider.key.as_ref(),
+        base_url: settings.provider.base_url.as_deref(),
         offline: settings.run.cache == Cache::Only || settings.provider.missing_key.is_some(),
     }
 }

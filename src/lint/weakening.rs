@@ -7,7 +7,7 @@ use super::claims::check_implies;
 use super::duplicates::input;
 use super::finding::{Finding, Level};
 use super::{MAX_CASES, Matchers, shown};
-use crate::domain::{Case, CaseId, CheckSpec, Place, WEIGHT};
+use crate::domain::{Case, CaseId, CheckSpec, Metric, Place, WEIGHT};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that a newer state asks otherwise than an older one.
@@ -56,6 +56,9 @@ pub struct Weakening {
     beyond: u64,
     /// Tags whose cases don't decide.
     quarantine: BTreeSet<String>,
+    metric: Metric,
+    /// Of the older cases.
+    heaviest: Option<u32>,
 }
 
 /// What a case asks for.
@@ -66,6 +69,7 @@ struct CaseDemands {
     critical: bool,
     weight: u32,
     cluster: Option<std::sync::Arc<str>>,
+    tags: BTreeSet<String>,
     checks: Vec<CheckSpec>,
     /// Its tags in quarantine; none for a must-pass case, which always decides.
     quarantined: BTreeSet<String>,
@@ -73,28 +77,45 @@ struct CaseDemands {
 
 impl CaseDemands {
     fn by(case: &Case, quarantine: &BTreeSet<String>) -> CaseDemands {
-        let tags = case.tags.iter().filter(|tag| !case.critical && quarantine.contains(*tag));
+        // Suites and notes are for people, labels for calibration, whose result is a file of its own.
+        let Case {
+            id,
+            suite: _,
+            place,
+            tags,
+            critical,
+            weight,
+            cluster,
+            vars: _,
+            history: _,
+            checks,
+            labels: _,
+            notes: _,
+        } = case;
+        let quarantined = tags.iter().filter(|tag| !critical && quarantine.contains(*tag));
         CaseDemands {
-            id: case.id.clone(),
-            place: case.place.clone(),
+            id: id.clone(),
+            place: place.clone(),
             input: input(case),
-            critical: case.critical,
-            weight: case.weight,
-            cluster: case.cluster.clone(),
-            checks: case.checks.clone(),
-            quarantined: tags.cloned().collect(),
+            critical: *critical,
+            weight: *weight,
+            cluster: cluster.clone(),
+            tags: tags.iter().cloned().collect(),
+            checks: checks.clone(),
+            quarantined: quarantined.cloned().collect(),
         }
     }
 }
 
 impl Weakening {
-    /// A case that newly has one of these tags decides no longer.
+    /// A case that newly has one of these tags decides no longer. With scores, every check of a case is part of its mean.
     #[must_use]
-    pub fn with_quarantine(self, quarantine: BTreeSet<String>) -> Weakening {
-        Weakening { quarantine, ..self }
+    pub fn with_rules(self, quarantine: BTreeSet<String>, metric: Metric) -> Weakening {
+        Weakening { quarantine, metric, ..self }
     }
 
     pub fn older(&mut self, case: &Case) {
+        self.heaviest = self.heaviest.max(Some(case.weight));
         if self.older.len() < MAX_CASES {
             let demands = CaseDemands::by(case, &self.quarantine);
             self.older.insert(case.id.clone(), demands);
@@ -105,8 +126,14 @@ impl Weakening {
 
     pub fn newer(&mut self, case: &Case, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) {
         let demands = CaseDemands::by(case, &self.quarantine);
+        if self.heaviest.is_some_and(|heaviest| case.weight > heaviest) && !self.older.contains_key(&case.id) {
+            // It may outweigh those that were there.
+            let (before, after) = (self.heaviest.map(shown_weight), Some(shown_weight(case.weight)));
+            let (place, case) = (case.place.clone(), case.id.clone());
+            report(Difference { place, code: "case-heavier", case, before, after, weaker: true, summary: None });
+        }
         match self.older.remove(&case.id) {
-            Some(older) => compare(&older, &demands, matchers, report),
+            Some(older) => compare(&older, &demands, self.metric, matchers, report),
             None if self.added.len() < MAX_CASES => {
                 self.added.insert(demands.input, demands);
             }
@@ -119,7 +146,7 @@ impl Weakening {
     pub fn finish(mut self, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) -> u64 {
         for older in std::mem::take(&mut self.older).into_values() {
             match self.added.get(&older.input) {
-                Some(renamed) => compare(&older, renamed, matchers, report),
+                Some(renamed) => compare(&older, renamed, self.metric, matchers, report),
                 None => {
                     let critical = if older.critical { "critical " } else { "" };
                     let message = format!("the {critical}case `{}` was deleted", older.id);
@@ -139,7 +166,17 @@ impl Weakening {
     }
 }
 
-fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) {
+fn shown_weight(weight: u32) -> String {
+    (f64::from(weight) / f64::from(WEIGHT)).to_string()
+}
+
+fn compare(
+    older: &CaseDemands,
+    newer: &CaseDemands,
+    metric: Metric,
+    matchers: &dyn Matchers,
+    report: &mut dyn FnMut(Difference),
+) {
     let mut report = |code, before: Option<String>, after: Option<String>, weaker, summary| {
         report(Difference { place: newer.place.clone(), code, case: newer.id.clone(), before, after, weaker, summary });
     };
@@ -154,12 +191,18 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, re
     }
     // Whether that makes it easier depends on all the other cases, so it counts as if it did.
     if older.weight != newer.weight {
-        let shown = |weight: u32| Some(f64::from(weight) / f64::from(WEIGHT)).map(|weight| weight.to_string());
-        report("weight-changed", shown(older.weight), shown(newer.weight), true, None);
+        report("weight-changed", Some(shown_weight(older.weight)), Some(shown_weight(newer.weight)), true, None);
     }
     if older.cluster != newer.cluster {
         let shown = |cluster: &Option<std::sync::Arc<str>>| cluster.as_deref().map(str::to_owned);
         report("cluster-changed", shown(&older.cluster), shown(&newer.cluster), true, None);
+    }
+    // A tag is a test of its own, but for cases that don't decide.
+    for tag in older.tags.difference(&newer.tags).filter(|tag| !older.quarantined.contains(*tag)) {
+        report("tag-removed", Some(tag.clone()), None, true, None);
+    }
+    for tag in newer.tags.difference(&older.tags).filter(|tag| !newer.quarantined.contains(*tag)) {
+        report("tag-added", None, Some(tag.clone()), false, None);
     }
     // Each tag has a last day of its own, so one more may keep a case that has another already from deciding for longer.
     for tag in newer.quarantined.difference(&older.quarantined) {
@@ -170,6 +213,10 @@ fn compare(older: &CaseDemands, newer: &CaseDemands, matchers: &dyn Matchers, re
         report("input-changed", None, None, true, None);
     }
     let same = |a: &CheckSpec, b: &CheckSpec| a.matcher == b.matcher && a.args == b.args;
+    if metric == Metric::Score && older.checks != newer.checks {
+        // The score is a mean over all checks, so one more may make it easier.
+        report("checks-changed", None, None, true, None);
+    }
     // Checks of the new case that no check of the old one is.
     let mut changed: Vec<&CheckSpec> =
         newer.checks.iter().filter(|check| !older.checks.iter().any(|old| same(old, check))).collect();

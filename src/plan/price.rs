@@ -5,6 +5,7 @@
 
 use crate::domain::{PriceList, Usage};
 use std::collections::BTreeMap;
+use std::fmt;
 use time::{Date, Month};
 
 /// The day on which the table was checked.
@@ -29,6 +30,18 @@ pub struct Entry {
     pub rates: Rates,
     /// The rates for a prompt of more than [`LONG`] tokens, where they differ.
     pub long: Option<Rates>,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Entry { from, rates, long } = self;
+        let mut write = |name, Rates { input, output, cached }: &Rates| {
+            write!(f, "{name}input {input}, output {output}, cached {cached}")
+        };
+        write("", rates)?;
+        long.iter().try_for_each(|rates| write(", long: ", rates))?;
+        from.map_or(Ok(()), |day| write!(f, ", from {day}"))
+    }
 }
 
 /// How a request is served, which decides the share of the list price that it costs.

@@ -10,6 +10,7 @@ pub(super) struct BaseUrl {
     /// Without a slash at its end.
     text: String,
     https: bool,
+    host: String,
     loopback: bool,
 }
 
@@ -37,6 +38,7 @@ impl BaseUrl {
         Ok(BaseUrl {
             text: url.as_str().trim_end_matches('/').to_owned(),
             https: url.scheme() == "https",
+            host: url.host_str().unwrap_or_default().to_owned(),
             loopback: is_loopback(&url),
         })
     }
@@ -44,6 +46,26 @@ impl BaseUrl {
     /// The base URL without a slash at its end.
     pub(super) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// A key may travel there, because nobody on the way can read it.
+    ///
+    /// # Errors
+    /// It is plain http to another machine.
+    pub(super) fn keeps_secrets(&self) -> Result<(), Problem> {
+        if self.https || self.loopback {
+            return Ok(());
+        }
+        Err(Problem::new(format!(
+            "the key would travel to {} in plain http, for everyone on the way to read",
+            self.host
+        ))
+        .expected("https://, or a host of this machine")
+        .hint("mend the base url, or unset the variable of the key"))
     }
 
     pub(super) fn is_https(&self) -> bool {
@@ -103,7 +125,9 @@ mod tests {
             ("http://localhost.example.org", false),
             (EXAMPLE, false),
         ] {
-            assert_eq!(BaseUrl::new(base, EXAMPLE).unwrap().is_loopback(), loopback, "{base}");
+            let read = BaseUrl::new(base, EXAMPLE).unwrap();
+            assert_eq!(read.is_loopback(), loopback, "{base}");
+            assert_eq!(read.keeps_secrets().is_ok(), loopback || base == EXAMPLE, "{base}");
         }
     }
 }

@@ -53,7 +53,7 @@ pub struct BaseUrlSource {
 pub enum KeySource {
     /// It takes none.
     None,
-    /// `GOOGLE_API_KEY`, `GEMINI_API_KEY`, or the file named by `GEMINI_API_KEY_FILE`. One key for all addresses.
+    /// `GOOGLE_API_KEY`, `GEMINI_API_KEY`, or the file named by `GEMINI_API_KEY_FILE`.
     Google,
     /// `GOOGLE_API_KEY`, unless a project of Google Cloud is asked with the credentials of this machine.
     GoogleOrCredentials,

@@ -1,5 +1,6 @@
 //! The one place where a service of one's own is found for judges and embeddings: its own settings first, then the run's.
 
+use super::base_url::BaseUrl;
 use super::definition::{ProviderConfig, ProviderDef, service};
 use super::key::ApiKey;
 use super::target::Target;
@@ -30,6 +31,7 @@ pub struct RunService<'a> {
     /// Its target, where it is open.
     pub target: Option<&'a Target>,
     pub key: Option<&'a ApiKey>,
+    pub base_url: Option<&'a str>,
     /// Nothing is sent, so nobody needs a key.
     pub offline: bool,
 }
@@ -85,6 +87,11 @@ impl ServiceConfig {
         {
             return Err(Problem::new("there is no key for it").hint(hint));
         }
+        if key.is_some() && same_kind && !owns_key(def, run.base_url, &base_url)? {
+            return Err(Problem::new("its base url names another host than that of the run, whose key stays there")
+                .expected("the host of the run, or the service's own")
+                .hint("leave base_url out, or give the run the same"));
+        }
         Ok(ServiceConfig {
             def,
             service: inherited.map_or_else(|| service(def.name, &base_url), |target| target.service.clone()),
@@ -103,6 +110,18 @@ impl ServiceConfig {
     }
 }
 
+/// Whether a run's key is one for this address, too: the service's own, the run's, or one of this machine. A run on this machine
+/// does without a key, so that of another variable than Google's is for whoever else names the service.
+fn owns_key(def: &ProviderDef, run: Option<&str>, base_url: &str) -> Result<bool, Problem> {
+    let read = |base_url: &str| BaseUrl::new(base_url, def.base_url.example);
+    let to = read(base_url)?;
+    let run = run.or(def.base_url.default).map(read).transpose()?;
+    let default = def.base_url.default.map(read).transpose()?;
+    let is_there = |base: &BaseUrl| base.host() == to.host();
+    let is_free = matches!(def.key, KeySource::Variable(_)) && run.as_ref().is_some_and(BaseUrl::is_loopback);
+    Ok(to.is_loopback() || is_free || run.iter().chain(&default).any(is_there))
+}
+
 fn fits(purpose: Purpose, def: &ProviderDef) -> Result<(), Problem> {
     match purpose {
         Purpose::Judge if !def.judges => {
@@ -114,5 +133,38 @@ fn fits(purpose: Purpose, def: &ProviderDef) -> Result<(), Problem> {
             ))
         }
         Purpose::Judge | Purpose::Embed => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_run_goes_to_its_own_host_only() {
+        const GEMINI: &str = "https://generativelanguage.googleapis.com";
+        let (gemini, openai) = (TargetKind::Gemini, TargetKind::OpenAi);
+        for (kind, run, judge, is_sent) in [
+            (gemini, None, GEMINI, true),
+            (gemini, None, "https://evil.example", false),
+            (gemini, None, "https://generativelanguage.googleapis.com.evil.example", false),
+            (gemini, None, "http://127.0.0.1:9", true),
+            (gemini, Some("https://gateway.example"), "https://gateway.example/judges", true),
+            (gemini, Some("https://gateway.example"), GEMINI, true),
+            (gemini, Some("http://127.0.0.1:9"), "https://evil.example", false),
+            (openai, Some("https://api.example/v1"), "https://api.example/v1", true),
+            (openai, Some("https://api.example/v1"), "https://evil.example/v1", false),
+            // A model of this machine needs no key.
+            (openai, Some("http://localhost:11434/v1"), "https://api.example/v1", true),
+        ] {
+            let key = ApiKey::new("test-key-0123456789").unwrap();
+            let own = OwnService { target: Some(kind), base_url: Some(judge.to_owned()), key: Some(key.clone()) };
+            let run_service = RunService { kind, target: None, key: Some(&key), base_url: run, offline: false };
+            let found = ServiceConfig::find(Purpose::Judge, own, run_service, ProviderConfig::default());
+            assert_eq!(found.is_ok(), is_sent, "{kind:?} {run:?} {judge}");
+            if let Err(problem) = found {
+                assert!(problem.message.contains("whose key stays there"), "{}", problem.message);
+            }
+        }
     }
 }

@@ -35,8 +35,10 @@ fn serving() -> Project {
 }
 
 /// The same, committed on the branch `main`; a branch `change` starts there.
-fn repository() -> Project {
+fn repository(service: &Fake) -> Project {
     let project = serving();
+    let toml = project.read("promptgate.toml");
+    project.write("promptgate.toml", format!("{toml}repeat = 1\nbase_url = \"{}\"\n", service.url));
     project.write(".gitignore", "reports\n.promptgate\n");
     project.git("init -q -b main");
     commit(&project);
@@ -153,6 +155,7 @@ fn must_pass_cases_that_were_there_at_promotion_or_base_need_no_key() {
     let more = project.read("golden/cases.jsonl").replacen("{\"id\"", "{\"tags\":[\"a\"],\"id\"", 2);
     project.write("golden/cases.jsonl", more);
     eval_without_key(&project).assert_exit(2);
+    project.write("promptgate.toml", project.read("promptgate.toml") + "repeat = 1\n");
     project.git("init -q -b main");
     commit(&project);
     project.git("switch -qc change");
@@ -172,7 +175,8 @@ fn recorded_answers_are_never_unchanged() {
 
 #[test]
 fn a_pull_request_cannot_edit_what_it_is_compared_with() {
-    let (project, service) = (repository(), service());
+    let service = service();
+    let project = repository(&service);
     // The baseline's file, in place: the content of the base is compared, and nothing is weaker.
     project.write_prompt("v2", BAD);
     let ran = eval(&project, &service, "--prompt v2 --policy-base main").assert_exit(10);
@@ -198,7 +202,8 @@ fn a_pull_request_cannot_edit_what_it_is_compared_with() {
 
 #[test]
 fn a_pull_request_may_promote_what_it_tests() {
-    let (project, service) = (repository(), service());
+    let service = service();
+    let project = repository(&service);
     project.write_prompt("v3", "The shop opens at nine. Really.");
     eval(&project, &service, "--prompt v3 --quiet").assert_exit(0);
     project.run_with("promote v3", &[("PROMPTGATE_REPEAT", "1")]).assert_exit(0);
@@ -217,7 +222,8 @@ fn a_pull_request_may_promote_what_it_tests() {
 
 #[test]
 fn golden_data_beside_an_unchanged_prompt_is_compared_first() {
-    let (project, service) = (repository(), service());
+    let service = service();
+    let project = repository(&service);
     let golden = project.read("golden/cases.jsonl");
     project.write("golden/cases.jsonl", golden.lines().skip(1).map(|line| format!("{line}\n")).collect::<String>());
     eval(&project, &service, "--prompt v2 --policy-base main --quiet").assert_exit(11);

@@ -384,3 +384,23 @@ fn prompt_render_shows_what_each_target_is_sent() {
     assert!(openai.starts_with("POST http://localhost:11434/v1/chat/completions\n"));
     assert!(openai.contains("\"messages\""));
 }
+
+#[test]
+fn a_key_travels_in_plain_http_to_this_machine_only() {
+    let project = Project::with_cases(1);
+    let case = json!({"id": "a", "vars": {"question": "?"}, "expect": [{"judge": {"rubric": "It is polite."}},
+        {"semantic": {"to": "polite", "min": 0.5}}]});
+    project.write_cases(&[case]);
+    let far = "http://10.0.0.1:1/v1";
+    for (target, toml) in [
+        (format!("gemini --base-url {far}"), String::new()),
+        (format!("openai --model m --base-url {far}"), String::new()),
+        ("sim".to_owned(), format!("[judges.default]\ntarget = \"openai\"\nmodel = \"m\"\nbase_url = \"{far}\"\n")),
+        ("sim".to_owned(), format!("[embeddings.default]\ntarget = \"openai\"\nmodel = \"m\"\nbase_url = \"{far}\"\n")),
+    ] {
+        project.write("promptgate.toml", toml);
+        eval(&project, &format!("--target {target}"), &[("GEMINI_API_KEY", KEY), ("OPENAI_API_KEY", KEY)])
+            .assert_exit(2)
+            .assert_stderr("would travel to 10.0.0.1 in plain http");
+    }
+}

@@ -1,6 +1,7 @@
 //! The policy base: a change that makes golden data, checks or rules ask for less decides nothing by itself.
 
-use crate::support::project::{Project, Run};
+use crate::support::fake::{Fake, Reply};
+use crate::support::project::{KEY, Project, Run};
 use crate::support::promoted::evaluate_with;
 use serde_json::{Value, json};
 
@@ -237,7 +238,9 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
 
     let last = tagged.lines().last().unwrap();
     let one_more = tagged.replace(last, &last.replace("\"expect\"", "\"tags\":[\"flaky\"],\"expect\""));
-    let one_less = tagged.replacen("\"tags\":[\"flaky\"],", "", 1);
+    // Of a case that does not decide: a must-pass case always does.
+    let (others, rest) = tagged.rsplit_once("\"tags\":[\"flaky\"],").unwrap();
+    let one_less = format!("{others}{rest}");
     for (rules, cases, kind, weaker) in [
         (toml(&[("flaky", 31)]), &tagged, "quarantine", true),
         (toml(&[("flaky", 30), ("new", 1)]), &tagged, "quarantine", true),
@@ -260,4 +263,223 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
     project.write("golden/cases.jsonl", one_less);
     eval(&project, "").assert_exit(0);
     assert_eq!(project.verdict()["changed"], json!([]));
+}
+
+#[test]
+fn every_key_of_a_golden_case_is_compared() {
+    let project = repository();
+    let schema = project.run("schema golden").assert_exit(0).json();
+    let keys = schema["$defs"]["case"]["properties"].as_object().unwrap().keys();
+    let case = json!({"id": "a", "tags": ["t"], "critical": true, "weight": 2, "cluster": "c",
+        "vars": {"question": "When does the shop open?"}, "history": [{"role": "user", "text": "Hello"}],
+        "expect": [{"contains": "nine"}], "notes": "n"});
+    project.git("switch -q main");
+    project.write_rows("golden/more.jsonl", std::slice::from_ref(&case));
+    project.git("add .");
+    project.git("commit -qm more");
+    project.git("switch -qc keys");
+    for key in keys {
+        let (value, kind) = match key.as_str() {
+            "tags" => (json!(["other"]), Some("tag-removed")),
+            "critical" => (json!(false), Some("critical-removed")),
+            "weight" => (json!(1), Some("weight-changed")),
+            "cluster" => (json!("d"), Some("cluster-changed")),
+            "vars" => (json!({"question": "?"}), Some("input-changed")),
+            "history" => (json!([]), Some("input-changed")),
+            "expect" => (json!([{"contains": "n"}]), Some("check-weakened")),
+            // Another id is the same case, and people's words decide nothing.
+            "id" | "notes" => (json!("other"), None),
+            // Only a judge's calibration goes by them, which is compared as a file.
+            "labels" => continue,
+            other => panic!("what is weaker in `{other}`?"),
+        };
+        let mut edited = case.clone();
+        edited[key] = value;
+        project.write_rows("golden/more.jsonl", &[edited]);
+        let ran = eval(&project, "--quiet");
+        assert_eq!(ran.code == 0, kind.is_none(), "{key}: {}", ran.transcript());
+        let weaker: Vec<String> = kinds(&project.verdict()).into_iter().filter(|row| row.1).map(|row| row.0).collect();
+        assert_eq!(weaker.first().map(String::as_str), kind, "{key}: {weaker:?} {}", ran.transcript());
+    }
+}
+
+#[test]
+fn cases_that_are_heavier_than_all_before_are_weaker_and_new_tags_are_not() {
+    let project = repository();
+    let new =
+        json!({"id": "new", "weight": 2, "vars": {"question": "Is it open?"}, "expect": [{"length": {"min": 1}}]});
+    project.write_rows("golden/more.jsonl", &[new]);
+    let golden = project.read("golden/cases.jsonl");
+    project.write("golden/cases.jsonl", golden.replacen("\"expect\"", "\"tags\":[\"new\"],\"expect\"", 3));
+    eval(&project, "").assert_exit(11);
+    let rows = kinds(&project.verdict());
+    assert_eq!(rows[0], ("case-heavier".to_owned(), true));
+    assert_eq!(rows.iter().filter(|row| **row == ("tag-added".to_owned(), false)).count(), 3, "{rows:?}");
+}
+
+/// A project whose settings name a file of every kind that is compared by its bytes, on `main`.
+fn with_files() -> Project {
+    let project = repository();
+    project.write(
+        "promptgate.toml",
+        format!(
+            "{TOML}[judges.default]\nprompt = \"prompts/judge/j.prompt\"\n\
+             [embeddings.local]\npath = \"models/m\"\n[commands.own]\nargv = [\"sh\", \"checks/own.sh\", \"--rules=./checks/rules\"]\n\
+             env = {{LIB = \"lib:more\"}}\n"
+        ),
+    );
+    for (path, text) in [
+        ("judge-calibration.json", "{}"),
+        ("prompts/judge/j.prompt", "{{> rules}}{{rubric}} {{answer}}"),
+        ("prompts/judge/_rules.prompt", "Be strict."),
+        ("models/m/tokenizer.json", "{}"),
+        ("checks/own.sh", "exit 1"),
+        ("checks/rules/polite", "please"),
+        ("lib/a.sh", "true"),
+    ] {
+        project.write(path, text);
+    }
+    project.git("switch -q main");
+    project.git("add .");
+    project.git("commit -qm files");
+    project.git("switch -qc files");
+    project
+}
+
+#[test]
+fn every_file_that_a_run_reads_is_compared_by_its_bytes() {
+    let project = with_files();
+    eval(&project, "").assert_exit(0);
+    assert_eq!(project.verdict()["changed"], json!([]));
+    for (path, kind) in [
+        ("judge-calibration.json", "judge-calibration"),
+        ("prompts/judge/j.prompt", "judge-prompt"),
+        ("prompts/judge/_rules.prompt", "judge-prompt"),
+        ("models/m/tokenizer.json", "embeddings-file"),
+        ("models/m/more.json", "embeddings-file"),
+        ("checks/own.sh", "command-file"),
+        ("checks/rules/polite", "command-file"),
+        ("lib/a.sh", "command-file"),
+        ("more/new.sh", "command-file"),
+    ] {
+        let before = std::fs::read_to_string(project.file(path)).ok();
+        project.write(path, format!("{} ", before.as_deref().unwrap_or_default()));
+        let ran = eval(&project, "--accept-weaker agreed").assert_exit(0);
+        let rows = kinds(&project.verdict());
+        assert_eq!(rows, [(kind.to_owned(), true)], "{path}: {}", ran.transcript());
+        match before {
+            Some(before) => project.write(path, before),
+            None => std::fs::remove_file(project.file(path)).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn nothing_is_sent_or_run_at_an_address_or_by_a_command_that_the_base_does_not_have() {
+    let evil = Fake::start(|_| Reply::answer("It opens at nine."));
+    let project = with_files();
+    let toml = project.read("promptgate.toml");
+    let (top, tables) = toml.split_once("[judges").unwrap();
+    let above = |line: &str| format!("{top}{line}[judges{tables}");
+    let key = [("GEMINI_API_KEY", KEY)];
+    for (file, text, kind) in [
+        ("promptgate.toml", above(&format!("base_url = \"{}\"\n", evil.url)), "base_url"),
+        ("promptgate.toml", above("target = \"sim\"\n"), "target"),
+        ("promptgate.toml", above("project = \"theirs\"\n"), "project"),
+        ("promptgate.toml", above("location = \"us\"\n"), "location"),
+        ("promptgate.toml", format!("{toml}[judges.b]\nbase_url = \"{}\"\n", evil.url), "judge-service"),
+        ("promptgate.toml", format!("{toml}[embeddings.b]\nbase_url = \"{}\"\n", evil.url), "embeddings-service"),
+        ("promptgate.toml", toml.replace("checks/own.sh", "checks/rules/polite"), "command"),
+        ("promptgate.toml", format!("{toml}[commands.b]\nargv = [\"sh\"]\n"), "command"),
+        ("checks/own.sh", "touch ran".to_owned(), "command-file"),
+    ] {
+        let before = project.read(file);
+        project.write(file, text);
+        for command in ["eval --prompt v2", "gate calibrate"] {
+            let ran = project.run_with(&command, &[key[0], ("PROMPTGATE_POLICY_BASE", "main")]).assert_exit(2);
+            assert!(ran.stderr.contains(&format!("`{kind}")), "{kind}: {}", ran.transcript());
+            assert!(ran.stderr.contains("nothing is sent or run"), "{}", ran.transcript());
+        }
+        project.write(file, before);
+    }
+    assert!(!project.file("reports/verdict.json").exists());
+    let url = format!("eval --prompt v2 --policy-base main --base-url {}", evil.url);
+    project.run_with(&url, &key).assert_exit(2).assert_stderr("`base_url`");
+    assert_eq!(evil.requests().len(), 0);
+    project.run_with(&format!("{url} --accept-weaker agreed"), &key).assert_exit(0);
+    assert!(!evil.requests().is_empty());
+}
+
+#[test]
+fn options_and_variables_are_held_to_the_file_of_the_base() {
+    let project = repository();
+    project.write_rows(
+        "easy.jsonl",
+        &[json!({"id": "case-00001", "vars": {"question": "When?"}, "expect": [{"length": {"min": 1}}]})],
+    );
+    for (option, variable, kind) in [
+        ("--margin 0.08", ("PROMPTGATE_MARGIN", "0.08"), "margin"),
+        ("--alpha 0.1", ("PROMPTGATE_ALPHA", "0.1"), "alpha"),
+        ("--model gemini-3.8-pro", ("PROMPTGATE_MODEL", "gemini-3.8-pro"), "model"),
+        ("--baseline v2", ("PROMPTGATE_BASELINE", "v2"), "baseline"),
+        ("--limit 70", ("PROMPTGATE_SLICE_MARGIN", "0.9"), ""),
+        // The cases of the base are those that its own settings name.
+        ("--golden easy.jsonl", ("PROMPTGATE_GOLDEN", "easy.jsonl"), "case-deleted"),
+    ] {
+        for (option, variables) in [(option, &[][..]), ("", &[variable][..])] {
+            let ran = project.run_with(&format!("eval --prompt v2 --policy-base main {option}"), variables);
+            let rows = kinds(&project.verdict());
+            assert_eq!(ran.code, 11, "{option} {variables:?}: {}", ran.transcript());
+            assert!(rows.iter().any(|row| row.1 && (kind.is_empty() || row.0 == kind)), "{option}: {rows:?}");
+        }
+    }
+    // As strict as the base, whoever says so.
+    eval(&project, "--margin 0.04 --repeat 1 --concurrency 3 --target gemini --cache only --dry-run").assert_exit(0);
+}
+
+#[test]
+fn another_baseline_is_weaker_also_if_it_is_new() {
+    let project = repository();
+    project.write("prompts/worse.prompt", project.read("prompts/v1.prompt").replace("shoes", "hats"));
+    project.write("promptgate.toml", TOML.replace("v1", "worse"));
+    eval(&project, "").assert_exit(11);
+    assert_eq!(kinds(&project.verdict()), ["baseline", "baseline-edited"].map(|kind| (kind.to_owned(), true)));
+}
+
+#[test]
+fn the_change_that_adds_promptgate_asks_for_nothing_less() {
+    let project = Project::with_cases(80);
+    let golden = project.read("golden/cases.jsonl");
+    std::fs::remove_dir_all(project.file("golden")).unwrap();
+    project.write(".gitignore", "reports\n.promptgate\n");
+    project.git("init -q");
+    project.git("add .");
+    project.git("commit -qm one");
+    project.git("switch -qc change");
+    project.write("golden/cases.jsonl", golden.replacen("{\"id\"", "{\"weight\":9,\"id\"", 1));
+    project.write("promptgate.toml", format!("{TOML}margin = 0.1\n[commands.own]\nargv = [\"sh\"]\n"));
+    eval(&project, "").assert_exit(0);
+    let rows = kinds(&project.verdict());
+    assert!(rows.contains(&("margin".to_owned(), false)) && rows.iter().all(|row| !row.1), "{rows:?}");
+    // From then on it is a change like any other.
+    project.git("add .");
+    project.git("commit -qm added");
+    project.git("branch -qf main");
+    project.write("promptgate.toml", TOML);
+    eval(&project, "").assert_exit(2).assert_stderr("`command own`");
+}
+
+#[test]
+fn another_config_file_or_base_does_not_hide_what_the_base_asks_for() {
+    let project = repository();
+    project.git("update-ref refs/remotes/origin/main main");
+    project.write("loose.toml", format!("{TOML}margin = 0.1\n"));
+    eval(&project, "--config loose.toml").assert_exit(11);
+    assert_eq!(kinds(&project.verdict()), [("margin".to_owned(), true)]);
+    for base in ["none", "HEAD"] {
+        project.git("commit -q --allow-empty -m more");
+        let ran = project.run_with(&format!("eval --prompt v2 --policy-base {base}"), &[("GITHUB_BASE_REF", "main")]);
+        ran.assert_exit(11);
+        assert_eq!(kinds(&project.verdict()), [("policy_base".to_owned(), true)]);
+    }
 }

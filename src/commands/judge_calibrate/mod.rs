@@ -16,6 +16,7 @@ use crate::eval::context::limits;
 use crate::eval::embeddings::Embedders;
 use crate::eval::judge_client::JudgeClient;
 use crate::eval::judges::{JudgeIdentity, JudgeUsage, Judges};
+use crate::eval::policy_diff::check_service;
 use crate::eval::prepare::check_prices;
 use crate::eval::target::Targets;
 use crate::eval::{Interrupt, STORE, library};
@@ -110,6 +111,8 @@ impl<'a> CalibrationRun<'a> {
         let models: BTreeSet<String> =
             names.iter().filter_map(|name| judges.identity(name)).map(|identity| identity.model).collect();
         check_prices(settings, models.iter().map(|model| (model.as_str(), Tier::Standard)))?;
+        // Nothing is decided, but requests are sent all the same.
+        check_service(settings)?;
         let redactor = run_targets.as_ref().map_or_else(Redactor::default, |target| target.redactor.clone());
         for key in Judges::keys(settings) {
             redactor.add(key.reveal());

@@ -1,8 +1,8 @@
 //! What the verdict was about, prompts, golden data, rows and the policy base, against the working tree.
 
 use super::{AGAIN, EDITED, ROWS, excerpt, shorten};
-use crate::config::{Baseline, VerificationSettings};
-use crate::domain::{Changes, InputDigests, PolicyChange, Problem, Problems, PromptRecord, Verdict};
+use crate::config::{self, Baseline, VerificationSettings};
+use crate::domain::{Changes, InputDigests, PolicyChange, Problem, Problems, PromptRecord, StateDiff, Verdict};
 use crate::error::Error;
 use crate::eval::Version;
 use crate::eval::lock::Lock;
@@ -146,12 +146,16 @@ pub(super) fn check_policy_base(
         candidate: &versions.candidate.info,
         lock,
     };
-    let rows = git::commit(&settings.root, &policy_base.commit)
+    let diff = git::commit(&settings.root, &policy_base.commit)
         .map_err(DiffError::Base)
         .and_then(|commit| since(&today, &commit));
-    match rows {
-        Ok(rows) => {
-            let changes = Changes::of(policy_base, rows, recorded.accepted_weaker.clone());
+    match diff {
+        Ok(mut diff) => {
+            // Options that verify does not have may have made more settings weaker, never fewer.
+            let of_call = |row: &&PolicyChange| config::definition(&row.kind).is_some() && !diff.rows.contains(row);
+            let of_call: Vec<PolicyChange> = recorded.changed.iter().filter(of_call).cloned().collect();
+            diff.rows.extend(of_call);
+            let changes = Changes::of(policy_base, diff, recorded.accepted_weaker.clone());
             if changes.rows != recorded.changed {
                 let count = |rows: &[PolicyChange]| {
                     let weaker = rows.iter().filter(|row| row.weaker).count();
@@ -168,7 +172,8 @@ pub(super) fn check_policy_base(
         Err(DiffError::CurrentState(problems)) => Err(problems.into()),
         Err(DiffError::Base(problem)) => {
             misses.push(base.unreadable(problem));
-            Ok(Changes::of(policy_base, recorded.changed.clone(), recorded.accepted_weaker.clone()))
+            let diff = StateDiff { rows: recorded.changed.clone() };
+            Ok(Changes::of(policy_base, diff, recorded.accepted_weaker.clone()))
         }
     }
 }

@@ -109,6 +109,9 @@ impl Gemini {
     /// Base URL or version are wrong, or no client can be made (no certificates on this machine).
     pub fn new(settings: &GeminiSettings) -> Result<Gemini, Problem> {
         let endpoint = Endpoint::new(&settings.base_url, &settings.version)?;
+        if settings.key.is_some() {
+            endpoint.base().keeps_secrets()?;
+        }
         let http = Http::new(endpoint.base(), settings.concurrency)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

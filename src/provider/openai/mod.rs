@@ -51,6 +51,7 @@ impl OpenAi {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(key) = &config.key {
+            base.keeps_secrets()?;
             headers.insert(AUTHORIZATION, key.bearer()?);
         }
         Ok(OpenAi {

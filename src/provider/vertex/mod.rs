@@ -58,6 +58,7 @@ impl Vertex {
     pub(crate) fn new(config: &ProviderConfig) -> Result<Vertex, Problem> {
         let place = config.place.as_ref().unwrap_or(&Place::Express);
         let endpoint = Endpoint::new(place, config.base_url.as_deref())?;
+        endpoint.base().keeps_secrets()?;
         let http = Http::new(endpoint.base(), config.concurrency)?;
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

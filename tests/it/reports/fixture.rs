@@ -5,8 +5,8 @@ use promptgate::domain::{
     Completion, Counts, DatasetRecord, Decision, Difference, Estimand, Failure, FailureKind, FreshKey, GuardMetric,
     GuardStatus, Guardrail, InputDigests, Latency, Look, Method, Metric, ModelRecord, Outcome, PairCounts, Place,
     Policy, PolicyBase, PolicyChange, PriceList, PromotionTotal, PromptInfo, PromptRecord, Reason, ReasonCode, RunInfo,
-    SampleSize, Score, ScoredSample, Skip, Slice, SliceGate, SliceStatus, Source, ToolCall, ToolInfo, Usage, Verdict,
-    WaitTimes, Warning, WarningCode, ZScores,
+    SampleSize, Score, ScoredSample, Skip, Slice, SliceGate, SliceStatus, Source, StateDiff, ToolCall, ToolInfo, Usage,
+    Verdict, WaitTimes, Warning, WarningCode, ZScores,
 };
 use serde_json::json;
 
@@ -73,15 +73,12 @@ fn changes() -> Changes {
         weaker,
     };
     let base = PolicyBase { rev: "origin/main".into(), commit: "a".repeat(40) };
-    Changes::of(
-        base,
-        vec![
-            row("margin", "margin", Some("0.03"), Some("0.05"), true),
-            row("case-deleted", "gone <b>@team</b>\n::error::x", Some("critical"), None, true),
-            row("case-added", "refund <b>@team</b>", None, Some("2 checks"), false),
-        ],
-        Some("agreed with <b>@legal</b>".into()),
-    )
+    let rows = vec![
+        row("margin", "margin", Some("0.03"), Some("0.05"), true),
+        row("case-deleted", "gone <b>@team</b>\n::error::x", Some("critical"), None, true),
+        row("case-added", "refund <b>@team</b>", None, Some("2 checks"), false),
+    ];
+    Changes::of(base, StateDiff { rows }, Some("agreed with <b>@legal</b>".into()))
 }
 
 pub(super) fn verdict() -> Verdict {
