@@ -9,51 +9,51 @@
 //! Modules stand in the order in which data flows through them. `eval` and `commands` wire the stages; a stage never imports
 //! another one, and all of them speak in the types of [`domain`].
 
-/// Plain data that the stages hand to each other.
+// Plain data that the stages hand to each other.
 pub mod domain;
 
-/// Blue and green side by side: pairing and statistics.
+// Baseline and candidate side by side: pairing and statistics.
 pub(crate) mod compare;
-/// Golden files, read, checked and typed.
+// Golden files, read, checked and typed.
 pub(crate) mod dataset;
-/// Policy and comparison in, verdict out. Pure; fails closed.
+// Policy and comparison in, verdict out. Pure; fails closed.
 pub(crate) mod gate;
-/// A git repository, asked for files of its revisions.
+// A git repository, asked for files of its revisions.
 pub(crate) mod git;
-/// What can be said about golden data without any answer: findings and figures.
+// What can be said about golden data without any answer: findings and figures.
 pub(crate) mod lint;
-/// Which answers are needed: jobs, shards, prices.
+// Which answers are needed: jobs, shards, prices.
 pub(crate) mod plan;
-/// Prompt versions in the dotprompt format.
+// Prompt versions in the dotprompt format.
 pub(crate) mod prompt;
-/// What answers: one request in, one answer out.
+// What answers: one request in, one answer out.
 pub(crate) mod provider;
-/// Projections of a run: JUnit, diff, summary, rows, verdict, console.
+// Projections of a run: JUnit, diff, summary, rows, verdict, console.
 pub(crate) mod report;
-/// Gets all planned answers: the bounded loop, pace, retries, budget, batches.
+// Gets all planned answers: the bounded loop, pace, retries, budget, batches.
 pub(crate) mod runner;
-/// Judges answers: matchers and their table. Pure CPU.
+// Judges answers: matchers and their table. Pure CPU.
 pub(crate) mod scoring;
-/// Pure functions of numbers, each with its formula and source.
+// Pure functions of numbers, each with its formula and source.
 pub(crate) mod stats;
-/// One SQLite file: every answer, written as it arrives.
+// One SQLite file: every answer, written as it arrives.
 pub(crate) mod store;
 
-/// The command line.
+// The command line.
 pub mod cli;
-/// The other commands, wired.
+// The other commands, wired.
 pub(crate) mod commands;
-/// Options, environment, front matter, file and defaults, merged.
+// Options, environment, front matter, file and defaults, merged.
 pub(crate) mod config;
-/// What can go wrong, and its exit code.
+// What can go wrong, and its exit code.
 pub(crate) mod error;
-/// The arrow itself: all stages, wired.
+// The arrow itself: all stages, wired.
 pub(crate) mod eval;
-/// Exit codes.
+// Exit codes.
 pub mod exit;
-/// JSON with duplicate keys noticed.
+// JSON with duplicate keys noticed.
 pub(crate) mod json;
-/// Secrets, found in all the forms in which others repeat them.
+// Secrets, found in all the forms in which others repeat them.
 pub(crate) mod secret;
 
 /// What integration tests and benchmarks call besides the command line. Not an interface: everything else is private to the

@@ -1,9 +1,11 @@
 //! What can be typed. The options of settings come from their definitions in `config`, which also gives them their types, so
 //! that an option, a variable and a file entry have one set of rules and one set of messages.
 
-use crate::config::{OptionArgs, options};
-use crate::domain::Problem;
+use crate::commands::Scenario;
+use crate::config::{OptionArgs, WordParser, options};
+use crate::domain::{Problem, Words as _};
 use clap::{Args, Parser, Subcommand};
+use golden_import::{Comparison, Tool};
 use std::path::PathBuf;
 
 /// Decides whether a new prompt for a Gemini agent may go live.
@@ -79,8 +81,8 @@ options! {
 }
 
 options! {
-    JudgeOptions: ConfigFile, Cases, Service, LimitSettings;
-        judge_calibration = "File to write; entries of other judges in it stay [default: judge-calibration.json]"
+    JudgeOptions: ConfigFile, Service, LimitSettings;
+        golden, case, tag, limit, judge_calibration = "File to write; entries of other judges in it stay [default: judge-calibration.json]"
 }
 
 options! {
@@ -183,8 +185,8 @@ pub(super) struct Simulate {
     /// Cases of different weights instead, like 180x1 20x9: 180 that weigh 1, and 20 that weigh 9
     #[arg(long, value_name = "COUNTxWEIGHT", num_args = 1.., conflicts_with = "n")]
     pub(super) weights: Vec<String>,
-    /// What the cases are like: std, diffuse, high, flaky, lopsided or heavy
-    #[arg(long, value_name = "NAME", default_value = "std")]
+    /// What the cases are like
+    #[arg(long, value_name = "NAME", default_value = "std", value_parser = WordParser(|| names(Scenario::WORDS)))]
     pub(super) scenario: String,
     /// Simulated runs a row
     #[arg(long, value_name = "R", default_value_t = 4000)]
@@ -270,7 +272,7 @@ pub(super) enum Prompt {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Judge {
-    /// Measure how often LLM judges err on the labeled answers of golden cases, for the gate
+    /// Measure how often LLM judges err on the labelled answers of golden cases, for the gate
     Calibrate(Calibrate),
 }
 
@@ -324,10 +326,10 @@ pub(super) enum Runs {
 #[command(after_help = exit_codes())]
 pub(super) struct Compare {
     /// Number of the run whose candidate stands as the baseline
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "BASELINE_RUN")]
     pub(super) first: String,
     /// Number of the run whose candidate is the candidate
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "CANDIDATE_RUN")]
     pub(super) second: String,
     /// Exit with the code of the decision instead of 0; a promote with doubts is inconclusive
     #[arg(long)]
@@ -381,14 +383,14 @@ pub(super) struct Import {
     /// Golden file to write, like golden/imported.yaml
     #[arg(long, value_name = "FILE")]
     pub(super) to: PathBuf,
-    /// Whose data it is: promptfoo, adk, openai, inspect or csv [default: found from the data]
-    #[arg(long, value_name = "TOOL")]
+    /// Whose data it is [default: found from the data]
+    #[arg(long, value_name = "TOOL", value_parser = WordParser(|| names(&Tool::ALL)))]
     pub(super) from: Option<String>,
     /// For plain CSV: what a column is: id, tags, critical, notes, expect:MATCHER, the name of a var, or - to leave it out
     #[arg(long, value_name = "COLUMN=FIELD", num_args = 1..)]
     pub(super) map: Vec<String>,
-    /// How to compare answers where the data does not say it: equals, contains, starts_with or ends_with
-    #[arg(long, value_name = "MATCHER")]
+    /// How to compare answers where the data does not say it
+    #[arg(long, value_name = "MATCHER", value_parser = WordParser(|| names(&Comparison::ALL)))]
     pub(super) check: Option<String>,
     /// With --check: ignore case
     #[arg(long)]
@@ -437,13 +439,16 @@ pub(super) struct Sim {
 
 /// The value that a word of an option stands for.
 pub(super) fn choice<T: Copy>(option: &str, name: &str, choices: &[(&'static str, T)]) -> Result<T, Problem> {
-    let names = || choices.iter().map(|(name, _)| *name);
     match choices.iter().find(|(known, _)| *known == name) {
         Some((_, choice)) => Ok(*choice),
         None => Err(Problem::new(format!("{option}: `{name}` is not known"))
-            .expected(format!("one of {}", names().collect::<Vec<_>>().join(", ")))
-            .did_you_mean(name, names())),
+            .expected(format!("one of {}", names(choices).join(", ")))
+            .did_you_mean(name, names(choices))),
     }
+}
+
+fn names<T>(choices: &[(&'static str, T)]) -> Vec<&'static str> {
+    choices.iter().map(|(name, _)| *name).collect()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
             });
         }
         Command::Show { run, json } => {
-            let run = commands::recall(root, this(&run)?)?;
+            let run = commands::recall(root, run_number(&run)?)?;
             print_line(&if json { runs::show_json(&run) } else { runs::show(&run) });
         }
         Command::Flaky { run, limit, json, settings } => {
@@ -41,14 +41,14 @@ pub(super) fn runs(command: Command, environment: Environment) -> Result<u8, Err
 
 pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, Error> {
     let Compare { first, second, gate, json, settings } = options;
-    let (first, second) = (this(&first)?, this(&second)?);
+    let (first, second) = (run_number(&first)?, run_number(&second)?);
     let layers = settings.layers(environment).check()?;
     let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
     print_line(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
     Ok(compared.exit_code)
 }
 
-fn this(run: &str) -> Result<i64, Problem> {
+fn run_number(run: &str) -> Result<i64, Problem> {
     let named = number(run);
     named.map_err(|problem| problem.expected("a whole number, as `promptgate runs list` has it"))
 }

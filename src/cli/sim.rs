@@ -6,6 +6,7 @@ use super::terminal::print_line;
 use crate::config::duration;
 use crate::domain::{Place, Problem, Problems};
 use crate::error::Error;
+use crate::provider::EMULATOR;
 use gemini_sim::{Faults, Script, Settings, Simulator};
 use std::path::Path;
 
@@ -23,8 +24,8 @@ pub(super) fn sim(options: &Sim) -> Result<u8, Error> {
             0.0
         }
     };
-    if options.batch_polls.is_some() && !gemini_sim::HAS_EMULATOR {
-        problem("batch-polls", "this build has no batches; build it with --features emulator".to_owned());
+    if options.batch_polls.is_some() && !EMULATOR.enabled {
+        problem("batch-polls", EMULATOR.missing());
     }
     let script = match &options.script {
         Some(path) => script(path).unwrap_or_else(|found| {

@@ -48,10 +48,10 @@ pub(super) fn print_verification(path: &Path, verified: &Verification) -> u8 {
         (_, Some(decision)) => format!(
             "{file} does not hold: {what}; its rows say {} today; see {} above",
             decision.as_str(),
-            things(misses.count())
+            errors(misses.count())
         ),
         (_, None) => {
-            format!("{file} does not hold: {what}; its rows can't be judged; see {} above", things(misses.count()))
+            format!("{file} does not hold: {what}; its rows can't be judged; see {} above", errors(misses.count()))
         }
     }));
     if let Some(reason) = recorded.accepted_weaker.as_deref().filter(|_| code == exit::OK) {
@@ -60,7 +60,7 @@ pub(super) fn print_verification(path: &Path, verified: &Verification) -> u8 {
     code
 }
 
-fn things(n: u64) -> String {
+fn errors(n: u64) -> String {
     match n {
         1 => "the error".to_owned(),
         n => format!("the {n} errors"),

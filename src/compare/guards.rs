@@ -16,14 +16,14 @@ const NANO: f64 = 1e9;
 pub(super) struct Guards {
     sums: GuardSums,
     /// Where latencies matter: with the allowed share, and without.
-    latency: Option<(Warm, Warm)>,
+    latency: Option<(PairedLatencies, PairedLatencies)>,
     warm: (Latencies, Latencies),
 }
 
 impl Guards {
     /// Latencies, too, of which the candidate's may be longer by this share.
     pub(super) fn with_latency(&mut self, allowed: f64) {
-        self.latency = Some((Warm::new(allowed), Warm::new(0.0)));
+        self.latency = Some((PairedLatencies::new(allowed), PairedLatencies::new(0.0)));
     }
 
     pub(super) fn add(&mut self, baseline: &ArmRow, candidate: &ArmRow, repeats: u32) {
@@ -156,7 +156,7 @@ fn milliseconds(arm: &[ScoredSample]) -> Vec<u64> {
 /// less those of the candidate) is 0 below and above all its answers, and changes only where one of them lies; so each
 /// case leaves a few marks, and the histogram at any threshold is a sum over the marks up to it.
 #[derive(Debug)]
-struct Warm {
+struct PairedLatencies {
     /// What the baseline's latencies are multiplied with.
     factor: f64,
     /// By difference and threshold: cases that begin to have it there, less those that cease to.
@@ -164,9 +164,9 @@ struct Warm {
     all: Latencies,
 }
 
-impl Warm {
-    fn new(allowed: f64) -> Warm {
-        Warm { factor: 1.0 + allowed, marks: BTreeMap::new(), all: Latencies::default() }
+impl PairedLatencies {
+    fn new(allowed: f64) -> PairedLatencies {
+        PairedLatencies { factor: 1.0 + allowed, marks: BTreeMap::new(), all: Latencies::default() }
     }
 
     fn add(&mut self, baseline: &[u64], candidate: &[u64]) {

@@ -118,7 +118,7 @@ fn argument(definition: &Definition) -> Arg {
 
 /// Words that help and completions offer. Others are let pass: the settings refuse them, with all other mistakes.
 #[derive(Clone)]
-struct WordParser(fn() -> Vec<&'static str>);
+pub(crate) struct WordParser(pub(crate) fn() -> Vec<&'static str>);
 
 impl TypedValueParser for WordParser {
     type Value = String;

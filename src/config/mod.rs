@@ -29,7 +29,7 @@ mod value;
 mod verification;
 
 pub use crate::provider::TargetKind;
-pub(crate) use arguments::{OptionArgs, Options, group, options, single};
+pub(crate) use arguments::{OptionArgs, Options, WordParser, group, options, single};
 pub use baseline::BaselineFile;
 pub(crate) use definition::Definition;
 pub use file::FileSettings;

@@ -4,10 +4,11 @@ use super::groups::{ApiVersion, LimitSettings, Service, Transport};
 use super::key::{self, KeyState};
 use super::layers::Layers;
 use super::tables::{EmbeddingSettings, JudgeSettings};
+use super::value::providers;
 use crate::domain::{Problem, Problems};
 use crate::provider::gemini::{self, Delivery};
 use crate::provider::vertex::Place;
-use crate::provider::{ApiKey, BaseUrlSource, KeySource, TargetKind, is_local, vertex};
+use crate::provider::{ApiKey, BaseUrlSource, KeySource, ProviderDef, TargetKind, is_local, vertex};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -38,6 +39,20 @@ pub struct BatchSettings {
     pub first_look: Duration,
     /// How long they are waited for; after that they go on at the service, and `--resume` collects their answers.
     pub wait: Duration,
+}
+
+const BATCHES: &str = "take batches";
+
+/// Settings of how requests are sent that only some providers have: which, and what those do.
+const FORMS: [(&str, fn(&ProviderDef) -> bool, &str); 3] = [
+    ("stream", |def| def.streams, "stream"),
+    ("batch", |def| def.batches, BATCHES),
+    ("api_version", |def| def.versions, "have a choice of version"),
+];
+
+fn only(has: fn(&ProviderDef) -> bool, able: &str) -> String {
+    let names: Vec<String> = providers(has).into_iter().map(|name| format!("`{name}`")).collect();
+    format!("only the targets {} {able}", names.join(" and "))
 }
 
 impl Layers {
@@ -75,21 +90,16 @@ impl Layers {
     /// The version of the API and the way of delivery. Variables and the file may serve other targets, too; an option is
     /// meant for this call.
     fn form(&self, target: TargetKind, problems: &mut Problems) -> (String, Delivery) {
-        let gemini = target.def().streams;
-        let versioned = target.def().versions;
-        for (key, has, message) in [
-            ("stream", gemini, "only the targets `gemini` and `sim` stream"),
-            ("batch", gemini, "only the targets `gemini` and `sim` take batches"),
-            ("api_version", versioned, "only the targets `gemini` and `sim` have a choice of version"),
-        ] {
-            if let Some(raw) = self.options.get(key).filter(|_| !has) {
-                problems.push(raw.origin.problem(message).hint("leave it out for this target"));
+        for (key, has, able) in FORMS {
+            if let Some(raw) = self.options.get(key).filter(|_| !has(target.def())) {
+                problems.push(raw.origin.problem(only(has, able)).hint("leave it out for this target"));
             }
         }
+        let ProviderDef { versions, streams, .. } = *target.def();
         let Transport { api_version: ApiVersion(version), stream, .. } = self.group(problems);
         (
-            if versioned { version } else { gemini::VERSION.to_owned() },
-            if gemini && stream { Delivery::Stream } else { Delivery::Whole },
+            if versions { version } else { gemini::VERSION.to_owned() },
+            if streams && stream { Delivery::Stream } else { Delivery::Whole },
         )
     }
 
@@ -103,7 +113,7 @@ impl Layers {
     /// How batch jobs are waited for, if the answers are to come through them. Mistakes in the group are those of the form.
     fn batch(&self, target: TargetKind, delivery: Delivery, problems: &mut Problems) -> Option<BatchSettings> {
         let Transport { batch, batch_poll, batch_wait, .. } = self.group(&mut Problems::default());
-        if !batch || !target.def().streams {
+        if !batch || !target.def().batches {
             return None;
         }
         if delivery == Delivery::Stream {
@@ -201,7 +211,7 @@ impl Layers {
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {
-                Err(Problem::new("no key is set for the target `gemini`").hint(hint))
+                Err(Problem::new(format!("no key is set for the target `{}`", kind.as_str())).hint(hint))
             }
             KeyState::Absent => match key::unattended(&self.environment) {
                 Some(name) => Err(Problem::new(format!(
@@ -273,8 +283,8 @@ impl Layers {
         let LimitSettings { timeout, .. } = self.group(&mut problems);
         let target = target.unwrap_or(TargetKind::Gemini);
         let mut service = BatchService { target, base_url: self.base_url(target), api_version, key: None, timeout };
-        if !target.def().streams {
-            problems.push(Problem::new("only the targets `gemini` and `sim` take batches"));
+        if !target.def().batches {
+            problems.push(Problem::new(only(|def| def.batches, BATCHES)));
         } else if target == TargetKind::Sim && service.base_url.is_none() {
             problems.push(
                 Problem::new("the built-in simulator ends with its run, and its batch jobs with it")

@@ -61,7 +61,8 @@ fn send(
     let target = context.target(Arm::Candidate);
     let (store, run) = (state.store, state.open_run);
     let workers = runtime::workers("run")?;
-    let reusable = target.reusable && settings.run.cache != Cache::Off;
+    let reusable = [Arm::Baseline, Arm::Candidate].iter().all(|arm| context.target(*arm).reusable)
+        && settings.run.cache != Cache::Off;
     let identities = [Arm::Baseline, Arm::Candidate].map(|arm| context.target(arm).identity.as_str());
     let writer = Arc::new(store.writer(run.id, identities, reusable)?);
     let limits = Limits { taken: spent, ..limits(settings) };
@@ -73,8 +74,8 @@ fn send(
     let handed_out = Arc::new(AtomicBool::new(false));
     let running = match settings.provider.batch {
         Some(BatchSettings { first_look, wait }) => {
-            let Some(batches) = target.batches.clone() else {
-                return Err(Problem::new("this target takes no batches").into());
+            let Some(batches) = target.batches.clone().filter(|_| context.targets.are_one()) else {
+                return Err(Problem::new("batches need a target that takes them, the same for both arms").into());
             };
             let batched = BatchRun {
                 target: batches,

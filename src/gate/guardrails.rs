@@ -22,7 +22,7 @@ use super::{phrases, reason};
 use crate::domain::{
     Comparison, GuardMetric, GuardRates, GuardStatus, Guardrail, LatencySums, PairSums, Policy, Reason, ReasonCode,
 };
-use crate::stats::multiplicity::believed;
+use crate::stats::multiplicity::reject_hypotheses;
 use crate::stats::score_test::{CORRECTION, Differences};
 use crate::stats::student;
 use std::collections::BTreeMap;
@@ -97,7 +97,7 @@ pub(super) fn measure(policy: &Policy, comparison: &Comparison) -> GuardrailFind
     }
     let tested: Vec<usize> = (0..guardrails.len()).filter(|i| guardrails[*i].p.is_some()).collect();
     let chances: Vec<f64> = tested.iter().filter_map(|i| guardrails[*i].p).collect();
-    for (i, believed) in tested.into_iter().zip(believed(&chances, policy.alpha)) {
+    for (i, believed) in tested.into_iter().zip(reject_hypotheses(&chances, policy.alpha)) {
         if believed {
             guardrails[i].status = GuardStatus::Block;
         } else if likely[i] {

@@ -19,7 +19,7 @@ const FAILURES: u32 = 2;
 const MAX_NAMED: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum MustPassStatus {
     /// Every answer passes.
     Passes,
     /// Too few of its answers fail to count as a failure.
@@ -30,37 +30,37 @@ pub enum Standing {
     Fails,
 }
 
-pub fn standing(attempts: Attempts, confirms: bool) -> Standing {
+pub fn must_pass_status(attempts: Attempts, confirms: bool) -> MustPassStatus {
     let Attempts { planned, scored, failed } = attempts;
     let missing = planned.saturating_sub(scored);
     if !confirms {
         return match (failed, missing) {
-            (1.., _) => Standing::Fails,
-            (0, 0) if planned > 0 => Standing::Passes,
-            (0, _) => Standing::Open,
+            (1.., _) => MustPassStatus::Fails,
+            (0, 0) if planned > 0 => MustPassStatus::Passes,
+            (0, _) => MustPassStatus::Open,
         };
     }
     let all = planned.max(CONFIRMED);
     let blocks = |failed: u32| failed * CONFIRMED >= FAILURES * all;
     match failed {
-        0 if missing == 0 && planned >= LEAST => Standing::Passes,
-        0 => Standing::Open,
-        _ if blocks(failed) => Standing::Fails,
+        0 if missing == 0 && planned >= LEAST => MustPassStatus::Passes,
+        0 => MustPassStatus::Open,
+        _ if blocks(failed) => MustPassStatus::Fails,
         // What is not judged may have failed.
-        _ if blocks(failed + all.saturating_sub(scored)) => Standing::Open,
-        _ => Standing::Flaky,
+        _ if blocks(failed + all.saturating_sub(scored)) => MustPassStatus::Open,
+        _ => MustPassStatus::Flaky,
     }
 }
 
 /// Whether [`CONFIRMED`] answers must be asked for, because some failed and the case is still open.
 pub fn wants_confirmation(attempts: Attempts) -> bool {
-    attempts.failed > 0 && attempts.planned < CONFIRMED && standing(attempts, true) == Standing::Open
+    attempts.failed > 0 && attempts.planned < CONFIRMED && must_pass_status(attempts, true) == MustPassStatus::Open
 }
 
 /// Reasons of the must-pass cases, blocking ones first.
 pub(super) fn reasons(comparison: &Comparison, confirms: bool) -> Vec<Reason> {
     let mut reasons = Vec::new();
-    let failed = all(comparison, confirms, Standing::Fails);
+    let failed = all(comparison, confirms, MustPassStatus::Fails);
     if !failed.is_empty() {
         reasons.push(Reason {
             code: ReasonCode::Critical,
@@ -68,7 +68,7 @@ pub(super) fn reasons(comparison: &Comparison, confirms: bool) -> Vec<Reason> {
             cases: ids(&failed),
         });
     }
-    let open = all(comparison, confirms, Standing::Open);
+    let open = all(comparison, confirms, MustPassStatus::Open);
     if !open.is_empty() {
         let judged = |attempts: &Attempts| {
             let planned = count(attempts.planned.into(), "answer");
@@ -89,7 +89,7 @@ pub(super) fn reasons(comparison: &Comparison, confirms: bool) -> Vec<Reason> {
 
 /// Must-pass cases that pass although an answer failed.
 pub(super) fn flaky(comparison: &Comparison, confirms: bool) -> Option<Warning> {
-    let flaky = all(comparison, confirms, Standing::Flaky);
+    let flaky = all(comparison, confirms, MustPassStatus::Flaky);
     (!flaky.is_empty()).then(|| Warning {
         code: WarningCode::FlakyCritical,
         message: format!(
@@ -124,17 +124,17 @@ fn named(groups: &[Group<'_>], describe: impl Fn(&Attempts) -> String) -> String
 }
 
 /// Those that stand as wanted, the most failures first.
-fn all(comparison: &Comparison, confirms: bool, wanted: Standing) -> Vec<Group<'_>> {
+fn all(comparison: &Comparison, confirms: bool, wanted: MustPassStatus) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = comparison
         .must_pass
         .iter()
-        .filter(|(attempts, alike)| alike.cases > 0 && standing(**attempts, confirms) == wanted)
+        .filter(|(attempts, alike)| alike.cases > 0 && must_pass_status(**attempts, confirms) == wanted)
         .collect();
     groups.sort_by_key(|(attempts, _)| (std::cmp::Reverse(attempts.failed), attempts.scored));
     groups
 }
 
-pub(super) fn cases(comparison: &Comparison, confirms: bool, wanted: Standing) -> u64 {
+pub(super) fn cases(comparison: &Comparison, confirms: bool, wanted: MustPassStatus) -> u64 {
     total(&all(comparison, confirms, wanted))
 }
 
@@ -155,25 +155,25 @@ mod tests {
     #[test]
     fn two_of_ten_fail() {
         let table = [
-            (of(3, 3, 0), Standing::Passes),
-            (of(5, 5, 0), Standing::Passes),
-            (of(2, 2, 0), Standing::Open),
-            (of(0, 0, 0), Standing::Open),
-            (of(5, 4, 0), Standing::Open),
-            (of(3, 3, 1), Standing::Open),
+            (of(3, 3, 0), MustPassStatus::Passes),
+            (of(5, 5, 0), MustPassStatus::Passes),
+            (of(2, 2, 0), MustPassStatus::Open),
+            (of(0, 0, 0), MustPassStatus::Open),
+            (of(5, 4, 0), MustPassStatus::Open),
+            (of(3, 3, 1), MustPassStatus::Open),
             // No further answer could save it.
-            (of(3, 3, 2), Standing::Fails),
-            (of(3, 2, 2), Standing::Fails),
-            (of(10, 10, 1), Standing::Flaky),
-            (of(10, 9, 1), Standing::Open),
-            (of(10, 10, 2), Standing::Fails),
-            (of(20, 20, 3), Standing::Flaky),
-            (of(20, 20, 4), Standing::Fails),
-            (of(20, 19, 3), Standing::Open),
-            (of(20, 19, 2), Standing::Flaky),
+            (of(3, 3, 2), MustPassStatus::Fails),
+            (of(3, 2, 2), MustPassStatus::Fails),
+            (of(10, 10, 1), MustPassStatus::Flaky),
+            (of(10, 9, 1), MustPassStatus::Open),
+            (of(10, 10, 2), MustPassStatus::Fails),
+            (of(20, 20, 3), MustPassStatus::Flaky),
+            (of(20, 20, 4), MustPassStatus::Fails),
+            (of(20, 19, 3), MustPassStatus::Open),
+            (of(20, 19, 2), MustPassStatus::Flaky),
         ];
         for (attempts, expected) in table {
-            assert_eq!(standing(attempts, true), expected, "{attempts:?}");
+            assert_eq!(must_pass_status(attempts, true), expected, "{attempts:?}");
         }
         assert!(wants_confirmation(of(3, 3, 1)));
         assert!(wants_confirmation(of(1, 1, 1)));
@@ -185,14 +185,14 @@ mod tests {
     #[test]
     fn where_nothing_can_be_asked_again_every_failure_counts() {
         let table = [
-            (of(1, 1, 0), Standing::Passes),
-            (of(3, 3, 1), Standing::Fails),
-            (of(3, 2, 0), Standing::Open),
-            (of(3, 2, 1), Standing::Fails),
-            (of(0, 0, 0), Standing::Open),
+            (of(1, 1, 0), MustPassStatus::Passes),
+            (of(3, 3, 1), MustPassStatus::Fails),
+            (of(3, 2, 0), MustPassStatus::Open),
+            (of(3, 2, 1), MustPassStatus::Fails),
+            (of(0, 0, 0), MustPassStatus::Open),
         ];
         for (attempts, expected) in table {
-            assert_eq!(standing(attempts, false), expected, "{attempts:?}");
+            assert_eq!(must_pass_status(attempts, false), expected, "{attempts:?}");
         }
     }
 
@@ -209,7 +209,7 @@ mod tests {
                     let end = if asked { of(10, 10, first + further) } else { of(3, 3, first) };
                     let weight =
                         binomial(3, first) * if asked { binomial(7, further) } else { f64::from(further == 0) };
-                    blocked += if standing(end, true) == Standing::Fails { weight } else { 0.0 };
+                    blocked += if must_pass_status(end, true) == MustPassStatus::Fails { weight } else { 0.0 };
                 }
             }
             blocked
@@ -225,20 +225,20 @@ mod tests {
             let scored = planned.saturating_sub(missing);
             let failed = failed.min(scored);
             let rank = |standing| match standing {
-                Standing::Passes => 0,
-                Standing::Flaky => 1,
-                Standing::Open => 2,
-                Standing::Fails => 3,
+                MustPassStatus::Passes => 0,
+                MustPassStatus::Flaky => 1,
+                MustPassStatus::Open => 2,
+                MustPassStatus::Fails => 3,
             };
             if failed < scored {
                 let (now, worse) = (of(planned, scored, failed), of(planned, scored, failed + 1));
-                prop_assert!(rank(standing(worse, confirms)) >= rank(standing(now, confirms)) || standing(now, confirms) == Standing::Open);
-                prop_assert!(standing(worse, confirms) != Standing::Passes);
+                prop_assert!(rank(must_pass_status(worse, confirms)) >= rank(must_pass_status(now, confirms)) || must_pass_status(now, confirms) == MustPassStatus::Open);
+                prop_assert!(must_pass_status(worse, confirms) != MustPassStatus::Passes);
             }
             if scored > failed {
                 // A pass that is missing instead is never better.
                 let lost = of(planned, scored - 1, failed);
-                prop_assert!(rank(standing(lost, confirms)) >= rank(standing(of(planned, scored, failed), confirms)));
+                prop_assert!(rank(must_pass_status(lost, confirms)) >= rank(must_pass_status(of(planned, scored, failed), confirms)));
             }
         }
     }

@@ -4,7 +4,7 @@
 //! It is made from the decision and its first reason. It may quote names, ids and tags from outside, so a reporter makes it
 //! safe.
 
-use super::must_pass::{self, Standing};
+use super::must_pass::{self, MustPassStatus};
 use super::{GateDecision, RunContext, phrases};
 use crate::domain::{
     Comparison, Decision, GuardMetric, GuardStatus, Guardrail, Policy, Reason, ReasonCode, SampleSize, SliceGate,
@@ -92,7 +92,7 @@ impl Sentence<'_> {
             ),
             ReasonCode::Identical => format!("it sends the model exactly what {baseline} sends"),
             ReasonCode::PassRate => format!("over {cases} it gets at least the required {required} right"),
-            ReasonCode::Critical => format!("it fails {}", self.must_pass(Standing::Fails, first)),
+            ReasonCode::Critical => format!("it fails {}", self.must_pass(MustPassStatus::Fails, first)),
             ReasonCode::Regression => format!(
                 "over {cases} it answers worse than {baseline} ({} got worse, {} got better), by more than the {} that may be lost",
                 comparison.paired.regressed,
@@ -114,7 +114,7 @@ impl Sentence<'_> {
             ),
             ReasonCode::CriticalUnscored => format!(
                 "it is not certain that it passes {}",
-                self.must_pass(Standing::Open, first)
+                self.must_pass(MustPassStatus::Open, first)
             ),
             ReasonCode::Errors => format!(
                 "{} of {} could not be judged, too many to decide without them",
@@ -228,7 +228,7 @@ impl Sentence<'_> {
     }
 
     /// `2 cases that must always pass (a, b)`.
-    fn must_pass(&self, standing: Standing, reason: &Reason) -> String {
+    fn must_pass(&self, standing: MustPassStatus, reason: &Reason) -> String {
         let n = must_pass::cases(self.comparison, self.facts.confirms, standing);
         let ids = reason.cases.iter().map(|id| phrases::quoted(id.as_str()));
         let named = match phrases::list(ids, n, MAX_NAMED) {

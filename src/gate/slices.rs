@@ -11,7 +11,7 @@ use super::looks::Levels;
 use super::statistics::differences;
 use super::{phrases, reason};
 use crate::domain::{Comparison, Estimand, Policy, Reason, ReasonCode, Slice, SliceGate};
-use crate::stats::multiplicity::believed;
+use crate::stats::multiplicity::reject_hypotheses;
 use crate::stats::planning::fewest_cases;
 use crate::stats::score_test::{CORRECTION, Differences};
 
@@ -70,7 +70,7 @@ pub(super) fn analyze(policy: &Policy, levels: &Levels, comparison: &Comparison)
     }
     // What blocked must at least hold once answers are missing, so it holds up to the larger of both errors.
     let doubtful = policy.alpha.max(policy.slice_q);
-    for ((i, p), believed) in tested.iter().zip(&chances).zip(believed(&chances, policy.slice_q)) {
+    for ((i, p), believed) in tested.iter().zip(&chances).zip(reject_hypotheses(&chances, policy.slice_q)) {
         let (tag, slice) = (&tags[*i], &mut slices[*i]);
         slice.p = Some(*p);
         if believed && lost(&tag.missing_for) {

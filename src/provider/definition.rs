@@ -23,8 +23,10 @@ pub struct ProviderDef {
     pub key: KeySource,
     /// It has a choice of API version.
     pub versions: bool,
-    /// It streams, and takes batches.
+    /// It can stream its answers.
     pub streams: bool,
+    /// It takes batches.
+    pub batches: bool,
     /// It can be asked as an LLM judge.
     pub judges: bool,
     /// The model where nothing names one; a service with models of anyone has none.

@@ -40,6 +40,7 @@ pub use keys::{Renewal, read_key_file};
 pub use open::{OwnService, Purpose, RunService, ServiceConfig};
 pub use openai::is_local;
 pub use recorded::ArmNames;
+pub(crate) use simulator::EMULATOR;
 pub use target::Target;
 
 macro_rules! providers {

@@ -197,7 +197,7 @@ impl Limiter {
     /// What has been learnt, if that is other than what this reported last.
     pub(super) fn update(&self) -> Option<PaceUpdate> {
         let mut state = self.state();
-        let (rpm, tpm) = state.pace.learnt(Instant::now());
+        let (rpm, tpm) = state.pace.quotas_per_minute(Instant::now());
         let learnt = PaceUpdate { at_once: state.pace.is_lowered().then(|| state.pace.at_once()), rpm, tpm };
         (learnt != std::mem::replace(&mut state.reported, learnt)).then_some(learnt)
     }

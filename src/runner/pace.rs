@@ -103,14 +103,14 @@ impl Pace {
     }
 
     /// The learnt quotas per minute: requests, input tokens.
-    pub(super) fn learnt(&self, now: Instant) -> (Option<u64>, Option<u64>) {
+    pub(super) fn quotas_per_minute(&self, now: Instant) -> (Option<u64>, Option<u64>) {
         let value = |quota: &Quota| quota.learnt.map(|learnt| learnt.now(now) as u64);
         (value(&self.requests), value(&self.tokens))
     }
 
     /// The earliest instant at which another request fits into what is learnt; `None` for now.
     pub(super) fn fits_at(&mut self, now: Instant) -> Option<Instant> {
-        let (requests, tokens) = self.learnt(now);
+        let (requests, tokens) = self.quotas_per_minute(now);
         self.minute.forget(now);
         let requests = requests.and_then(|quota| self.minute.below(QuotaUnit::Requests, quota.max(1)));
         let tokens = tokens.and_then(|quota| self.minute.below(QuotaUnit::Tokens, quota.max(1)));
@@ -335,12 +335,12 @@ mod tests {
         let mut early = Pace::new(4, false, false);
         early.sent(start, 10);
         episode(&mut early, start + seconds(30), 1, 0);
-        assert_eq!(early.learnt(start + seconds(31)), (None, None));
+        assert_eq!(early.quotas_per_minute(start + seconds(31)), (None, None));
 
         episode(&mut pace, start + seconds(69), 1, 1);
         // 61 seconds are kept, so that no second counts too early as gone; a refusal for every answer costs a quarter.
-        assert_eq!(pace.learnt(start + seconds(70)), (Some(45), None));
-        assert_eq!(pace.learnt(start + seconds(130)), (Some(46), None));
+        assert_eq!(pace.quotas_per_minute(start + seconds(70)), (Some(45), None));
+        assert_eq!(pace.quotas_per_minute(start + seconds(130)), (Some(46), None));
         assert!(pace.fits_at(start + seconds(70)).is_some_and(|at| at > start + seconds(70)));
         assert_eq!(pace.fits_at(start + seconds(200)), None);
     }
@@ -361,7 +361,7 @@ mod tests {
             pace.answered(now, 700);
             pace.refused(now, now, counted, now + seconds(1));
             pace.close(now + seconds(1));
-            assert_eq!(pace.learnt(now + seconds(1)), learnt, "{counted:?}");
+            assert_eq!(pace.quotas_per_minute(now + seconds(1)), learnt, "{counted:?}");
         }
     }
 

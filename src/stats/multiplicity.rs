@@ -22,7 +22,7 @@ pub fn adjust(p: &[f64]) -> Vec<f64> {
 
 /// Which of these hypotheses are rejected, if among the rejected ones a share of `q` may be rejected wrongly on average.
 /// Where all hypotheses are true, the chance of any rejection is at most `q`.
-pub fn believed(chances: &[f64], q: f64) -> Vec<bool> {
+pub fn reject_hypotheses(chances: &[f64], q: f64) -> Vec<bool> {
     adjust(chances).into_iter().map(|p| p <= q).collect()
 }
 
@@ -64,17 +64,17 @@ mod tests {
             0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459, 0.3240, 0.4262, 0.5719, 0.6528,
             0.7590, 1.0000,
         ];
-        let rejected = believed(&paper, 0.05);
+        let rejected = reject_hypotheses(&paper, 0.05);
         assert_eq!(rejected.iter().filter(|rejected| **rejected).count(), 4);
         assert!(rejected[..4].iter().all(|rejected| *rejected));
         let mut shuffled = paper;
         shuffled.reverse();
-        assert!(believed(&shuffled, 0.05)[11..].iter().all(|rejected| *rejected));
+        assert!(reject_hypotheses(&shuffled, 0.05)[11..].iter().all(|rejected| *rejected));
         // A step that fails is passed over where a later one holds.
-        assert_eq!(believed(&[0.03, 0.04], 0.05), [true, true]);
-        assert_eq!(believed(&[0.03, 0.06], 0.05), [false, false]);
-        assert_eq!(believed(&[0.05], 0.05), [true]);
-        assert_eq!(believed(&[f64::NAN], 0.05), [false]);
-        assert!(believed(&[], 0.05).is_empty());
+        assert_eq!(reject_hypotheses(&[0.03, 0.04], 0.05), [true, true]);
+        assert_eq!(reject_hypotheses(&[0.03, 0.06], 0.05), [false, false]);
+        assert_eq!(reject_hypotheses(&[0.05], 0.05), [true]);
+        assert_eq!(reject_hypotheses(&[f64::NAN], 0.05), [false]);
+        assert!(reject_hypotheses(&[], 0.05).is_empty());
     }
 }

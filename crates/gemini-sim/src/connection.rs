@@ -28,9 +28,9 @@ impl Line {
 
 /// Accepts connections that can be cut.
 #[derive(Debug)]
-pub(super) struct Door(pub(super) TcpListener);
+pub(super) struct CuttableListener(pub(super) TcpListener);
 
-impl Listener for Door {
+impl Listener for CuttableListener {
     type Io = Cuttable;
     type Addr = SocketAddr;
 
@@ -46,8 +46,8 @@ impl Listener for Door {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Line {
-    fn connect_info(incoming: IncomingStream<'_, Door>) -> Line {
+impl Connected<IncomingStream<'_, CuttableListener>> for Line {
+    fn connect_info(incoming: IncomingStream<'_, CuttableListener>) -> Line {
         incoming.io().line.clone()
     }
 }

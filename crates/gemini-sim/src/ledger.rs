@@ -49,11 +49,11 @@ impl Entry<'_> {
 #[derive(Debug)]
 pub(super) struct Ledger {
     began: Instant,
-    book: Mutex<Book>,
+    book: Mutex<LedgerState>,
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct LedgerState {
     log: Option<File>,
     lost_lines: u64,
     requests: u64,
@@ -80,7 +80,7 @@ struct RequestCount {
 impl Ledger {
     /// Begins a ledger, and its log if there is to be one; an older file is overwritten.
     pub(super) fn new(log: Option<&Path>) -> io::Result<Ledger> {
-        let book = Book { log: log.map(File::create).transpose()?, ..Book::default() };
+        let book = LedgerState { log: log.map(File::create).transpose()?, ..LedgerState::default() };
         Ok(Ledger { began: Instant::now(), book: Mutex::new(book) })
     }
 
@@ -118,7 +118,7 @@ impl Ledger {
     }
 }
 
-impl Book {
+impl LedgerState {
     /// Counts a request; returns which attempt it is.
     fn count(&mut self, entry: Entry<'_>) -> u64 {
         self.requests += 1;
@@ -217,7 +217,7 @@ mod tests {
 
     #[test]
     fn attempts_count_since_the_last_answer() {
-        let mut book = Book::default();
+        let mut book = LedgerState::default();
         let attempts: Vec<u64> = [
             entry(1, Some(429), Some("429")),
             entry(2, Some(200), None),

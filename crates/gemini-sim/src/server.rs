@@ -1,7 +1,7 @@
 //! The simulator's life: binds, serves on its own thread and runtime, stops.
 
 use super::Settings;
-use super::connection::{Door, Line};
+use super::connection::{CuttableListener, Line};
 use super::service::{Service, serve};
 use axum::Router;
 use std::future::IntoFuture as _;
@@ -87,7 +87,7 @@ fn runtime_for(listener: std::net::TcpListener) -> io::Result<(Runtime, TcpListe
 fn run(runtime: Runtime, listener: TcpListener, service: Arc<Service>, stopped: oneshot::Receiver<()>) {
     let app = Router::new().fallback(serve).with_state(service);
     runtime.block_on(async move {
-        let server = axum::serve(Door(listener), app.into_make_service_with_connect_info::<Line>());
+        let server = axum::serve(CuttableListener(listener), app.into_make_service_with_connect_info::<Line>());
         tokio::select! {
             _ = server.into_future() => {}
             // Stopped, or the simulator is gone.

@@ -20,6 +20,7 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     key: KeySource::Google,
     versions: true,
     streams: true,
+    batches: true,
     judges: true,
     default_model: Some("gemini-3.8-flash"),
     embedding: Some(EmbeddingDef {

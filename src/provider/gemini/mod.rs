@@ -177,7 +177,7 @@ impl Connection {
 
     /// A failure with its consequence for the key, and without the key.
     fn judge(&self, error: ProviderError, generation: Option<Generation>) -> ProviderError {
-        let error = self.with_key_in_mind(error, generation);
+        let error = self.renew_or_blame_key(error, generation);
         match self.secret() {
             Some(secret) => error.without(secret),
             None => error,
@@ -185,7 +185,7 @@ impl Connection {
     }
 
     /// What a failure leads to when it was the key that was refused: another key, or a sentence on what to do.
-    fn with_key_in_mind(&self, error: ProviderError, generation: Option<Generation>) -> ProviderError {
+    fn renew_or_blame_key(&self, error: ProviderError, generation: Option<Generation>) -> ProviderError {
         let (Some(keys), Some(generation), Retry::KeyRefused) = (&self.keys, generation, error.retry()) else {
             return error;
         };

@@ -21,6 +21,7 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
     key: KeySource::Variable("OPENAI_API_KEY"),
     versions: false,
     streams: false,
+    batches: false,
     judges: true,
     default_model: None,
     embedding: Some(EmbeddingDef {

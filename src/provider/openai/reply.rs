@@ -109,7 +109,7 @@ fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) ->
     let Some(Choice { message, finish_reason }) = choices.into_iter().next() else {
         return answer;
     };
-    answer.finish_reason = finish_reason.map(|reason| in_our_words(&reason));
+    answer.finish_reason = finish_reason.map(|reason| describe_reason(&reason));
     let Some(Message { content, refusal, tool_calls }) = message else {
         return answer;
     };
@@ -137,7 +137,7 @@ fn answer(choices: Vec<Choice>, usage: Option<Tokens>, model: Option<String>) ->
 }
 
 /// `stop` and `tool_calls` end a complete answer; what is not known keeps its name, in upper case.
-fn in_our_words(reason: &str) -> String {
+fn describe_reason(reason: &str) -> String {
     match reason {
         "stop" | "tool_calls" => "STOP".to_owned(),
         "length" => "MAX_TOKENS".to_owned(),

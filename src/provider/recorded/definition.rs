@@ -14,6 +14,7 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
     base_url: BaseUrlSource { variable: None, default: None, required: false, example: "" },
     key: KeySource::None,
     streams: false,
+    batches: false,
     judges: false,
     embedding: None,
     open,

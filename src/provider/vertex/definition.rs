@@ -21,6 +21,7 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     key: KeySource::GoogleOrCredentials,
     versions: false,
     streams: false,
+    batches: false,
     judges: false,
     default_model: gemini::PROVIDER.default_model,
     embedding: None,

@@ -54,7 +54,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
         batch.failed_looks += 1;
         batch.not_found = if failure.code == "http_404" { batch.not_found + 1 } else { 0 };
         if batch.not_found >= LOOKS_FOR_GONE {
-            return self.gone(batch).await;
+            return self.find_or_lose(batch).await;
         }
         let limit = self.set.limits.give_up_after.unwrap_or(u32::MAX);
         if error.retry() == Retry::KeyRefused || batch.failed_looks >= limit {
@@ -66,7 +66,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchState<'_, K, L> {
     }
 
     /// The service does not know a job: it may list it under its label all the same; else no answer of it can come any more.
-    async fn gone(&mut self, mut batch: OpenBatch) -> Result<bool, StopReason> {
+    async fn find_or_lose(&mut self, mut batch: OpenBatch) -> Result<bool, StopReason> {
         if let Some(name) = self.insist(|gemini| gemini.find_batch(&batch.label)).await?
             && name != batch.name
         {

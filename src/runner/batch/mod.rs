@@ -126,7 +126,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchRun<K, L> {
                 let kept = run.keep_all(0).await.err();
                 ended.or(kept).or(run.spent).unwrap_or(StopReason::Complete)
             }
-            Err(cause) => unasked(format!("no temporary file can be made: {cause}")),
+            Err(cause) => stop_unsent(format!("no temporary file can be made: {cause}")),
         };
         if ended != StopReason::Complete && ended != StopReason::Interrupted {
             self.progress.on(&Event::Stopping { reason: describe(&ended) });
@@ -136,7 +136,7 @@ impl<K: AnswerSink, L: BatchLedger> BatchRun<K, L> {
 }
 
 /// Nothing could be asked, for a reason in a sentence.
-fn unasked(message: impl Into<String>) -> StopReason {
+fn stop_unsent(message: impl Into<String>) -> StopReason {
     StopReason::Stopped(Failure { kind: FailureKind::Transport, code: "batch".to_owned(), message: message.into() })
 }
 
@@ -257,14 +257,14 @@ impl<'a, K: AnswerSink, L: BatchLedger> BatchState<'a, K, L> {
                 // Without the whole plan nothing is known of what is missing in it.
                 return match self.set.handed_out.load(Ordering::SeqCst) {
                     true => Ok(()),
-                    false => Err(unasked("the plan broke off")),
+                    false => Err(stop_unsent("the plan broke off")),
                 };
             };
             if !job.later.is_empty() {
-                return Err(unasked("a batch job takes no conversation of several turns"));
+                return Err(stop_unsent("a batch job takes no conversation of several turns"));
             }
             let line = self.spool.push(&job.body);
-            let line = line.map_err(|cause| unasked(format!("a request can't be put aside: {cause}")))?;
+            let line = line.map_err(|cause| stop_unsent(format!("a request can't be put aside: {cause}")))?;
             let holder = adopted.get(&job.key).and_then(|&at| self.open.get_mut(at));
             let held_by = holder.map(|open| {
                 open.keys.push(job.key);

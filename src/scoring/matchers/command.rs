@@ -33,7 +33,7 @@ pub(super) const COMMAND: MatcherDef = MatcherDef {
 const DECLARED: &str = "declared";
 
 #[derive(Debug)]
-struct Own {
+struct CommandMatcher {
     pool: Arc<Pool>,
     args: Value,
 }
@@ -80,7 +80,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     if !loading && written.declared != pool.digest() {
         return wrong(ArgProblem::new("the command is not the one that was read while loading"));
     }
-    Ok(Box::new(Own { pool, args: written.args }))
+    Ok(Box::new(CommandMatcher { pool, args: written.args }))
 }
 
 /// Reads what identifies the command into the check, so that another command makes another dataset.
@@ -91,7 +91,7 @@ fn inline(args: &mut Value, _: &ProjectFiles, commands: &Commands) -> Result<(),
     Ok(())
 }
 
-impl Matcher for Own {
+impl Matcher for CommandMatcher {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         self.pool.score(input, &self.args)
     }

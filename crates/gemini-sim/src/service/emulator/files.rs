@@ -100,14 +100,14 @@ impl Upload {
 pub(super) type UploadHandle = Arc<tokio::sync::Mutex<Upload>>;
 
 #[derive(Debug, Default)]
-struct Shelf {
+struct StoredFiles {
     files: Vec<File>,
     uploads: VecDeque<(String, u64, UploadHandle)>,
     /// Names given so far.
     named: u64,
 }
 
-impl Shelf {
+impl StoredFiles {
     fn used(&self) -> u64 {
         let kept: u64 = self.files.iter().map(|file| file.bytes.len() as u64).sum();
         kept + self.uploads.iter().map(|(_, room, _)| room).sum::<u64>()
@@ -125,7 +125,7 @@ impl Shelf {
 #[derive(Debug, Default)]
 pub(super) struct Files {
     seed: u64,
-    shelf: Mutex<Shelf>,
+    shelf: Mutex<StoredFiles>,
 }
 
 impl Files {
@@ -133,7 +133,7 @@ impl Files {
         Files { seed, shelf: Mutex::default() }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn shelf(&self) -> MutexGuard<'_, StoredFiles> {
         self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
