@@ -211,7 +211,7 @@ impl Layers {
             }
             KeyState::Unusable(problem) => Err(problem),
             KeyState::Absent if target.is_some() || base_url.is_some() => {
-                Err(Problem::new(format!("no key is set for the target `{}`", kind.as_str())).hint(hint))
+                Err(Problem::new(format!("no key is set for the target `{}`", keyless.target.as_str())).hint(hint))
             }
             KeyState::Absent => match key::unattended(&self.environment) {
                 Some(name) => Err(Problem::new(format!(
