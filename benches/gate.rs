@@ -71,7 +71,7 @@ fn simulating(c: &mut Criterion) {
     let mut group = c.benchmark_group("simulate");
     group.sample_size(10);
     group.bench_function("200 cases, 3 repeats, 4,000 runs", |b| {
-        b.iter(|| black_box(simulation).table(&[0.0]));
+        b.iter(|| black_box(&simulation).table(&[0.0]));
     });
     group.finish();
 }

@@ -43,14 +43,17 @@ pub struct BatchSettings {
 
 const BATCHES: &str = "take batches";
 
+/// What a provider can do.
+type Ability = fn(&ProviderDef) -> bool;
+
 /// Settings of how requests are sent that only some providers have: which, and what those do.
-const FORMS: [(&str, fn(&ProviderDef) -> bool, &str); 3] = [
+const FORMS: [(&str, Ability, &str); 3] = [
     ("stream", |def| def.streams, "stream"),
     ("batch", |def| def.batches, BATCHES),
     ("api_version", |def| def.versions, "have a choice of version"),
 ];
 
-fn only(has: fn(&ProviderDef) -> bool, able: &str) -> String {
+fn only(has: Ability, able: &str) -> String {
     let names: Vec<String> = providers(has).into_iter().map(|name| format!("`{name}`")).collect();
     format!("only the targets {} {able}", names.join(" and "))
 }

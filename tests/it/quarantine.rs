@@ -72,6 +72,10 @@ fn a_flaky_tag_that_blocks_promotes_in_quarantine_and_blocks_again_after_it() {
 
     let until = in_days(30);
     project.write("promptgate.toml", quarantined_for(30));
+    // Looser rules for the same answers promote nothing; other answers may.
+    eval(&project, &service, "").assert_exit(11);
+    assert_eq!(codes(&project.verdict(), "reasons"), ["earlier_look"]);
+    std::fs::remove_dir_all(project.file(".promptgate")).unwrap();
     let ran = eval(&project, &service, "").assert_exit(0);
     let verdict = project.verdict();
     assert_eq!((codes(&verdict, "reasons"), warned(&verdict)), (vec!["not_worse"], vec!["quarantined"]));

@@ -88,6 +88,8 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
         ("promptgate.toml", TOML, format!("{TOML}limit = 75\n"), "limit"),
     ] {
         project.write(file, edited);
+        // These rules are the first for these answers.
+        std::fs::remove_dir_all(project.file(".promptgate")).unwrap();
         let ran = eval(&project, "");
         let verdict = project.verdict();
         assert_eq!(ran.code, 11, "{kind}: {}", ran.transcript());
@@ -258,6 +260,8 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
         if weaker {
             eval(&project, "--accept-weaker agreed").assert_exit(0);
         }
+        // The next rules are the first for these answers.
+        std::fs::remove_dir_all(project.file(".promptgate")).unwrap();
     }
     project.write("promptgate.toml", toml(&[("flaky", 30)]));
     project.write("golden/cases.jsonl", one_less);
@@ -456,7 +460,7 @@ fn the_change_that_adds_promptgate_asks_for_nothing_less() {
     project.git("add .");
     project.git("commit -qm one");
     project.git("switch -qc change");
-    project.write("golden/cases.jsonl", golden.replacen("{\"id\"", "{\"weight\":9,\"id\"", 1));
+    project.write("golden/cases.jsonl", golden.replacen("{\"id\"", "{\"weight\":2,\"id\"", 1));
     project.write("promptgate.toml", format!("{TOML}margin = 0.1\n[commands.own]\nargv = [\"sh\"]\n"));
     eval(&project, "").assert_exit(0);
     let rows = kinds(&project.verdict());
