@@ -101,7 +101,8 @@ fn another_spelling_is_the_same_look() {
     let write = |project: &Project, rows: Vec<String>| {
         project.write("golden/cases.csv", format!("id,question,expected,matcher\n{}\n", rows.join("\n")));
     };
-    let spellings: [(&str, &dyn Fn(&Project)); 6] = [
+    type Change<'c> = &'c dyn Fn(&Project);
+    let spellings: [(&str, Change<'_>); 6] = [
         ("a space", &|project| project.write_prompt("v2", "New. ")),
         ("a zero-width space", &|project| project.write_prompt("v2", "New\u{200b}.")),
         ("a name of the model", &|project| {
