@@ -263,7 +263,7 @@ pub(super) enum Prompt {
     },
     /// Show what changed between two prompts
     Diff {
-        /// The older one: a name, a path, or git:REV[:NAME]
+        /// The older one: a name, a path, or `git:REV[:NAME]`
         old: String,
         /// The newer one: a name, a path, or git:REV:NAME
         new: String,

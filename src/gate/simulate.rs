@@ -7,7 +7,7 @@
 //! With one repeat 9.2% of all cases then differ between equal arms, and their scores correlate with 0.64, which is what
 //! benchmarks of language models show.
 //!
-//! A forecast ([`Forecast`]) draws the planned units in the same way, with the noise that is known of their answers.
+//! A forecast (`Forecast`) draws the planned units in the same way, with the noise that is known of their answers.
 //!
 //! Runs are independent streams of one seed and are only counted, so that the numbers are the same for any number of
 //! threads.

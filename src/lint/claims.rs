@@ -1,7 +1,7 @@
 //! What checks say about each other: that no answer can hold both, or that one holds wherever another one does.
 //!
 //! The checks of a case are flattened into [`Claim`]s: a check without `not` and `all` around it, that must hold or must
-//! not. Two relations between checks, [`excludes`] and [`implies`], then say everything, because for negated ones
+//! not. Two relations between checks, `excludes` and `implies`, then say everything, because for negated ones
 //!
 //! ```text
 //! a excludes (not b)  ⇔  a implies b          (not a) implies (not b)  ⇔  b implies a

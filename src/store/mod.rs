@@ -12,7 +12,7 @@
 //! Every method fails where the file can't be read or written, or holds what this version can't read.
 //!
 //! The journal is a write-ahead log with `synchronous = NORMAL`: a committed answer survives a kill of the process at any
-//! point. Two processes may use the file at once; each write waits up to [`BUSY`] for the other.
+//! point. Two processes may use the file at once; each write waits up to `BUSY` for the other.
 
 mod batches;
 mod history;
@@ -139,7 +139,7 @@ impl Store {
     ///
     /// # Errors
     /// The folder or file can't be written, the file is no store, is damaged, is of a newer version, or another process
-    /// holds it for longer than [`BUSY`].
+    /// holds it for longer than `BUSY`.
     pub fn open(folder: &Path) -> Result<Store, StoreError> {
         let path = folder.join("store.sqlite");
         let connection = open::open(folder, &path)?;
