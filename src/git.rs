@@ -2,6 +2,7 @@
 //! passed on.
 
 use crate::domain::{Problem, digest, hex};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -63,6 +64,39 @@ pub fn commit(root: &Path, name: &str) -> Result<String, Problem> {
         return Err(Problem::new(format!("`{shown}` is not the name of a commit")));
     }
     resolve(root, name)
+}
+
+/// The values of a trailer in the messages of the commits since `base`, each with its commit, the newest first.
+///
+/// # Errors
+/// git fails.
+pub fn trailers(root: &Path, base: &str, name: &str) -> Result<Vec<(String, String)>, Problem> {
+    const MOST_COMMITS: &str = "--max-count=1000";
+    // No message holds a NUL, and no value a line's end, so none can pass for that of another commit.
+    let format = format!("--format=%H%n%(trailers:key={name},valueonly,unfold)");
+    let log = succeed(root, &["log", "-z", "--no-show-signature", MOST_COMMITS, &format, &format!("{base}..HEAD")])?;
+    let log = String::from_utf8_lossy(&log);
+    let messages = log.split('\0').filter_map(|message| message.split_once('\n'));
+    let values = messages.flat_map(|(commit, values)| {
+        let values = values.lines().filter(|value| !value.is_empty());
+        values.map(move |value| (commit.to_owned(), value.to_owned()))
+    });
+    Ok(values.collect())
+}
+
+/// Whether a commit has the SSH signature of someone in this allowed-signers file.
+///
+/// # Errors
+/// git can't be run, or no file can be written for it.
+pub fn is_signed(root: &Path, commit: &str, signers: &[u8]) -> Result<bool, Problem> {
+    let failed = |error: std::io::Error| Problem::new(format!("no temporary file can be written: {error}"));
+    let mut file = tempfile::NamedTempFile::new().map_err(failed)?;
+    file.write_all(signers).map_err(failed)?;
+    let file = format!("gpg.ssh.allowedSignersFile={}", file.path().display());
+    // Keys that this machine trusts for other signatures accept nothing.
+    let others = ["-c", "gpg.openpgp.program=false", "-c", "gpg.x509.program=false"];
+    let args = [&["-c", &file], &others[..], &["verify-commit", commit]].concat();
+    Ok(git(root, &args)?.status.success())
 }
 
 /// The bytes of a file at a commit; `None` if it is not there, or is no plain file. `path` leads from the root, and not

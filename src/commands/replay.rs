@@ -4,7 +4,7 @@
 use super::runs;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
-    ArmRow, Case, CaseChange, CaseRow, Decision, Design, Look, LooksBefore, Passes, Policy, Problem, Problems,
+    ArmRow, Case, CaseChange, CaseRow, Changes, Decision, Design, Look, LooksBefore, Passes, Policy, Problem, Problems,
     Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase, count as counted,
 };
 use crate::error::Error;
@@ -53,7 +53,7 @@ pub fn compare(root: &Path, first: i64, second: i64, policy: Policy, gated: bool
         // Nobody asks again, and what judges are known for was not remembered.
         confirms: false,
         judges: None,
-        weaker: &[],
+        changes: &Changes::NONE,
         look: &Look::ONLY,
         before: &LooksBefore::Clear,
         withheld: None,

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// Billionths of a US dollar in a dollar.
 const NANO: f64 = 1e9;
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Guards {
     sums: GuardSums,
     /// Where latencies matter: with the allowed share, and without.
@@ -155,7 +155,7 @@ fn milliseconds(arm: &[ScoredSample]) -> Vec<u64> {
 /// Pairs of latencies against every threshold at once. A case's difference (answers of the baseline beyond a threshold,
 /// less those of the candidate) is 0 below and above all its answers, and changes only where one of them lies; so each
 /// case leaves a few marks, and the histogram at any threshold is a sum over the marks up to it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct PairedLatencies {
     /// What the baseline's latencies are multiplied with.
     factor: f64,

@@ -22,8 +22,8 @@ mod tags;
 mod units;
 
 use crate::domain::{
-    ArmRow, Attempts, Case, CaseId, CaseRow, Comparison, Design, Latency, Outcome, Policy, Quarantine, RateSums,
-    ScoredSample, Skip, Source, Tally, WaitTimes,
+    ArmRow, Attempts, BaseCases, Case, CaseId, CaseRow, Changes, Comparison, Design, Latency, Outcome, Policy,
+    Quarantine, RateSums, ScoredSample, Skip, Source, Tally, WaitTimes,
 };
 use guards::Guards;
 use latency::Latencies;
@@ -31,6 +31,7 @@ use quarantine::QuarantineTally;
 use repeats::Repeats;
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use tags::Tags;
 use units::UnitSums;
 
@@ -44,7 +45,7 @@ const MODELS: usize = 20;
 /// Characters kept of a text that comes from outside.
 const TEXT: usize = 300;
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ComparisonBuilder {
     design: Design,
     comparison: Comparison,
@@ -61,6 +62,16 @@ pub struct ComparisonBuilder {
     waits: Latencies,
     /// By code: the first message, and how often.
     errors: BTreeMap<String, (String, u64)>,
+    at_base: Option<Box<AtBase>>,
+}
+
+/// The comparison over the cases of the policy base.
+#[derive(Clone, Debug)]
+struct AtBase {
+    cases: Arc<BaseCases>,
+    /// The difference was accepted, so the cases count as they do today.
+    accepted: bool,
+    comparing: ComparisonBuilder,
 }
 
 /// Money as an integer, so that the order of answers can't change a digit of the sum.
@@ -68,7 +79,7 @@ pub struct ComparisonBuilder {
 struct PicoDollars(i128);
 
 /// Sums over the answers of one arm that the comparison does not carry itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct ArmSums {
     /// Of fully judged cases.
     rate: RateSums,
@@ -100,6 +111,7 @@ impl ComparisonBuilder {
             answers_cost: Some(PicoDollars::default()),
             waits: Latencies::default(),
             errors: BTreeMap::new(),
+            at_base: None,
         }
     }
 
@@ -122,20 +134,53 @@ impl ComparisonBuilder {
         self
     }
 
+    /// Folds the cases of the policy base into a comparison of their own, with what they count as there; where the
+    /// difference was accepted, with what they count as today.
+    #[must_use]
+    pub fn with_base_cases(self, changes: &Changes) -> ComparisonBuilder {
+        let accepted = changes.accepted.is_some();
+        let at_base = changes.cases.clone().map(|cases| Box::new(AtBase { cases, accepted, comparing: self.clone() }));
+        ComparisonBuilder { at_base, ..self }
+    }
+
     /// Adds one case. Rows come in plan order, which decides only which ids and messages the bounded lists keep.
     ///
     /// An arm with fewer repeats than planned misses the others; repeats beyond the plan do not enter the statistics.
     pub fn add(&mut self, row: &CaseRow) {
+        self.fold(row, ComparisonBuilder::add_as);
+    }
+
+    /// Adds one case that the decision does not go by, because the run was decided before its look. It enters no statistic
+    /// and misses nothing; a must-pass case was asked all the same, and has to pass.
+    pub fn add_unanalyzed(&mut self, row: &CaseRow) {
+        self.fold(row, ComparisonBuilder::add_unanalyzed_as);
+    }
+
+    /// Adds a row, and once more as the case counts at the policy base if it exists there.
+    fn fold(&mut self, row: &CaseRow, add: fn(&mut ComparisonBuilder, &Case, &CaseRow)) {
+        add(self, &row.case, row);
+        if let Some(AtBase { cases, accepted, comparing }) = self.at_base.as_deref_mut()
+            && let Some(then) = cases.get(&row.case.id)
+        {
+            let mut case = row.case.clone();
+            if !*accepted {
+                then.restore(&mut case);
+            }
+            add(comparing, &case, row);
+        }
+    }
+
+    fn add_as(&mut self, case: &Case, row: &CaseRow) {
         self.comparison.counts.add(row.candidate.outcome());
         let candidate = Repeats::count(Some(&row.candidate), &self.design);
         let baseline = self.comparison.has_baseline.then(|| Repeats::count(row.baseline.as_ref(), &self.design));
-        if self.quarantine.contains(&row.case) {
-            self.quarantine.add(row, baseline.as_ref(), &candidate);
+        if self.quarantine.contains(case) {
+            self.quarantine.add(case, row, baseline.as_ref(), &candidate);
         } else {
-            self.add_deciding(row, baseline.as_ref(), &candidate);
+            self.add_deciding(case, row, baseline.as_ref(), &candidate);
         }
-        if row.case.critical && candidate.identical == 0 {
-            self.must_pass(&row.case.id, &row.candidate);
+        if case.critical && candidate.identical == 0 {
+            self.must_pass(&case.id, &row.candidate);
         }
         for counted in [Some(candidate), baseline].into_iter().flatten() {
             self.comparison.over_budget += u64::from(counted.over_budget);
@@ -144,19 +189,17 @@ impl ComparisonBuilder {
         self.add_answers(row);
     }
 
-    /// Adds one case that the decision does not go by, because the run was decided before its look. It enters no statistic
-    /// and misses nothing; a must-pass case was asked all the same, and has to pass.
-    pub fn add_unanalyzed(&mut self, row: &CaseRow) {
+    fn add_unanalyzed_as(&mut self, case: &Case, row: &CaseRow) {
         self.comparison.counts.add(row.candidate.outcome());
-        if self.quarantine.contains(&row.case) {
-            self.quarantine.count(row);
+        if self.quarantine.contains(case) {
+            self.quarantine.count(case, row);
         }
         let answers = row.baseline.iter().chain([&row.candidate]).flat_map(|arm| &arm.repeats);
         let spared = answers.filter(|judged| judged.outcome == Outcome::Skipped(Skip::Decided));
         self.comparison.unlooked.cases += 1;
         self.comparison.unlooked.answers += spared.count() as u64;
-        if row.case.critical {
-            self.must_pass(&row.case.id, &row.candidate);
+        if case.critical {
+            self.must_pass(&case.id, &row.candidate);
         }
         self.add_answers(row);
     }
@@ -177,6 +220,7 @@ impl ComparisonBuilder {
 
     pub fn finish(self) -> Comparison {
         let mut comparison = self.comparison;
+        comparison.at_base = self.at_base.map(|at_base| Box::new(at_base.comparing.finish()));
         comparison.tags_left_out = self.tags.left_out();
         comparison.slices = self.tags.slices(self.compared.common());
         self.compared.finish(&mut comparison);
@@ -200,21 +244,21 @@ impl ComparisonBuilder {
     }
 
     /// Enters a case into everything that decides.
-    fn add_deciding(&mut self, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
+    fn add_deciding(&mut self, case: &Case, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
         self.comparison.candidate.add(candidate);
-        self.candidate.add_case(&row.case, candidate);
+        self.candidate.add_case(case, candidate);
         if let Some(baseline) = baseline {
             self.comparison.baseline.add(baseline);
-            self.baseline.add_case(&row.case, baseline);
-            self.pair(&row.case, baseline, candidate);
+            self.baseline.add_case(case, baseline);
+            self.pair(case, baseline, candidate);
             let lost = ArmRow { repeats: Vec::new() };
             let baseline = row.baseline.as_ref().unwrap_or(&lost);
             self.guards.add(baseline, &row.candidate, self.design.repeats);
         } else {
-            self.count_alone(&row.case, candidate);
+            self.count_alone(case, candidate);
         }
         if candidate.missing + baseline.map_or(0, |baseline| baseline.missing) > 0 {
-            push_bounded(&mut self.comparison.missing, &row.case.id);
+            push_bounded(&mut self.comparison.missing, &case.id);
         }
     }
 

@@ -5,7 +5,7 @@ use super::repeats::Repeats;
 use crate::domain::{Case, CaseRow, Quarantine, QuarantineRecord, QuarantineSums, QuarantinedTag};
 
 /// What is kept apart, in the making. Its size grows with the tags in quarantine only.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct QuarantineTally {
     quarantine: Quarantine,
     sums: QuarantineSums,
@@ -36,8 +36,8 @@ impl QuarantineTally {
         self.quarantine.of(case).is_some()
     }
 
-    pub(super) fn add(&mut self, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
-        self.count(row);
+    pub(super) fn add(&mut self, case: &Case, row: &CaseRow, baseline: Option<&Repeats>, candidate: &Repeats) {
+        self.count(case, row);
         self.sums.looked += 1;
         let answers = &mut self.sums.answers;
         for repeats in [Some(candidate), baseline].into_iter().flatten() {
@@ -47,10 +47,10 @@ impl QuarantineTally {
     }
 
     /// Counts a case, whether or not its answers are looked at.
-    pub(super) fn count(&mut self, row: &CaseRow) {
+    pub(super) fn count(&mut self, case: &Case, row: &CaseRow) {
         let found = &mut self.sums.found;
         found.counts.add(row.candidate.outcome());
-        for (tag, _) in self.quarantine.tags_of(&row.case) {
+        for (tag, _) in self.quarantine.tags_of(case) {
             if let Some(of_tag) = found.tags.iter_mut().find(|of_tag| of_tag.tag == tag) {
                 of_tag.cases += 1;
             }

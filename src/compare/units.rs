@@ -7,7 +7,7 @@ use super::repeats::Repeats;
 use crate::domain::{Case, Clusters, Comparison, Design, Estimand, Unit, Units};
 
 /// Units of all cases so far. Memory: about 40 bytes a kind of difference, and 100 bytes a cluster.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct UnitSums {
     design: Design,
     pairs: Pairs,

@@ -1,7 +1,7 @@
 //! promptgate.toml: its values with their places, read by definition.
 
 use super::definition::{Group as _, RawValues};
-use super::groups::{self, GateTable, GuardrailTable};
+use super::groups::{self, GateTable, GuardrailTable, PolicyTable};
 use super::quarantine::{self, Quarantine};
 use super::section::{Section, Source};
 use super::tables::{self, Tables};
@@ -12,6 +12,8 @@ use toml::de::{DeTable, DeValue};
 /// The table of the gate, and the names of those within it.
 pub(super) const GATE: &str = "gate";
 pub(super) const GUARDRAILS: &str = "guardrails";
+/// The table of who may accept what is weaker.
+pub(super) const POLICY: &str = "policy";
 /// What the names of guardrails have before them among all settings.
 pub(super) const GUARDRAIL: &str = "guardrail_";
 
@@ -36,7 +38,7 @@ impl FileSettings {
             }
         };
         let mut found = Vec::new();
-        let others: Vec<&str> = tables::NAMES.iter().copied().chain([GATE]).collect();
+        let others: Vec<&str> = tables::NAMES.iter().copied().chain([GATE, POLICY]).collect();
         let section = Section {
             definitions: groups::top().collect(),
             prefix: "",
@@ -56,50 +58,56 @@ impl FileSettings {
         if let Some(gate) = table.get(GATE) {
             file.read_gate(gate, source, &mut found);
         }
+        if let Some(policy) = table.get(POLICY) {
+            const EXAMPLE: &str = "a table, like [policy] with accept_signers = \"signers\"";
+            let definitions = PolicyTable::DEFINITIONS.iter().collect();
+            let section = Section { definitions, noun: "a setting of the policy", ..Section::PLAIN };
+            file.read_table((policy, POLICY, EXAMPLE), &section, source, &mut found);
+        }
         found.sort_by(|a, b| a.place.cmp(&b.place));
         problems.extend(found);
         file
     }
 
     fn read_gate(&mut self, gate: &Spanned<DeValue<'_>>, source: Source<'_>, found: &mut Vec<Problem>) {
-        let Some(table) = gate.get_ref().as_table() else {
-            found.push(source.not_a_table(gate, GATE, "a table, like [gate] with slice_margin = 0.1"));
-            return;
-        };
+        const EXAMPLE: &str = "a table, like [gate] with slice_margin = 0.1";
         let section = Section {
             definitions: GateTable::DEFINITIONS.iter().collect(),
-            prefix: "",
             noun: "a setting of the gate",
             others: &[GUARDRAILS, quarantine::TABLE],
-            aliases: &[],
             elsewhere: |name| {
                 let top = groups::top().any(|definition| definition.key == name);
                 top.then_some("it stands at the top of the file, above all tables")
             },
+            ..Section::PLAIN
         };
-        self.values.extend(section.read(table, source, found));
-        if let Some(guardrails) = table.get(GUARDRAILS) {
-            match guardrails.get_ref().as_table() {
-                Some(table) => {
-                    let section = Section {
-                        definitions: GuardrailTable::DEFINITIONS.iter().collect(),
-                        prefix: GUARDRAIL,
-                        noun: "a guardrail",
-                        others: &[],
-                        aliases: &[],
-                        elsewhere: |_| None,
-                    };
-                    self.values.extend(section.read(table, source, found));
-                }
-                None => found.push(source.not_a_table(
-                    guardrails,
-                    GUARDRAILS,
-                    "a table, like [gate.guardrails] with cost = 0.1",
-                )),
-            }
+        self.read_table((gate, GATE, EXAMPLE), &section, source, found);
+        let within = |name| gate.get_ref().as_table().and_then(|table| table.get(name));
+        if let Some(guardrails) = within(GUARDRAILS) {
+            const EXAMPLE: &str = "a table, like [gate.guardrails] with cost = 0.1";
+            let section = Section {
+                definitions: GuardrailTable::DEFINITIONS.iter().collect(),
+                prefix: GUARDRAIL,
+                noun: "a guardrail",
+                ..Section::PLAIN
+            };
+            self.read_table((guardrails, GUARDRAILS, EXAMPLE), &section, source, found);
         }
-        if let Some(value) = table.get(quarantine::TABLE) {
+        if let Some(value) = within(quarantine::TABLE) {
             self.quarantine = quarantine::read(value, source, found);
+        }
+    }
+
+    fn read_table(
+        &mut self,
+        (value, name, example): (&Spanned<DeValue<'_>>, &str, &str),
+        section: &Section<'_>,
+        source: Source<'_>,
+        found: &mut Vec<Problem>,
+    ) {
+        match value.get_ref().as_table() {
+            Some(table) => self.values.extend(section.read(table, source, found)),
+            None => found.push(source.not_a_table(value, name, example)),
         }
     }
 

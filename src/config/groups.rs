@@ -2,7 +2,7 @@
 
 use super::definition::{Definition, Group, Scope, Weaker, settings};
 use super::value::{AGE, Kind, LONG_TIME, TIME, Value, providers, share, words};
-use crate::domain::{Estimand, MOST_ATTEMPTS, Metric, Policy, string_enum};
+use crate::domain::{Consent, Estimand, MOST_ATTEMPTS, Metric, Policy, string_enum};
 use crate::plan::Shard;
 use crate::provider::TargetKind;
 use crate::provider::gemini;
@@ -202,8 +202,9 @@ settings! {
         policy_base: Option<String>, Kind::Text, "REV|none" { weaker: Weaker::ReplacedInFile };
         /// Let a promote that is not promotable pass in CI; nothing that is rehearsed can be promoted
         rehearse: bool, Kind::Flag, "" { scope: Scope::CommandLine, weaker: Weaker::Harmless };
-        /// Decide although they are weaker; the reason stands in verdict and summary
-        accept_weaker: Option<String>, Kind::Reason(1_000), "REASON" { scope: Scope::OneCall, weaker: Weaker::Harmless };
+        /// Decide although they are weaker, if D is the digest in summary.md; REASON stands in verdict and summary; several, one
+        /// a line
+        accept_weaker: Vec<Consent>, Kind::Reason(5_000), "D=REASON" { scope: Scope::OneCall, weaker: Weaker::Harmless };
     }
 }
 
@@ -245,6 +246,15 @@ settings! {
     }
 }
 
+settings! {
+    /// `[policy]`: who may accept what is weaker.
+    #[expect(dead_code, reason = "it is read at the policy base")]
+    pub struct PolicyTable("") {
+        /// Allowed-signers file of SSH: who may accept what is weaker, with a signed commit. It holds as it is at the policy base
+        accept_signers: Option<String>, Kind::Text, "FILE" { scope: Scope::Project, weaker: Weaker::AnyOther };
+    }
+}
+
 /// Groups of the file's top level.
 const TOP: &[&[Definition]] = &[
     Prompts::DEFINITIONS,
@@ -277,7 +287,7 @@ pub(super) fn typed_only() -> impl Iterator<Item = &'static Definition> {
 
 /// All settings that have a variable.
 pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
-    top().chain(GateTable::DEFINITIONS).chain(GuardrailTable::DEFINITIONS)
+    top().chain(GateTable::DEFINITIONS).chain(GuardrailTable::DEFINITIONS).chain(PolicyTable::DEFINITIONS)
 }
 
 /// A setting by its name, wherever it may be written.

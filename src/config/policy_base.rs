@@ -7,7 +7,7 @@ use super::groups::{self, Exceptions, JUDGE_CALIBRATION};
 use super::layers::{Environment, Layers};
 use super::tables::{Embedding, Judge, Tables};
 use super::value::{Kind, Value as _};
-use crate::domain::{Command, Metric, Policy, PolicyChange, Problem, digest, hex, string_enum};
+use crate::domain::{Command, Consent, Metric, Policy, PolicyChange, Problem, digest, hex, string_enum};
 use crate::provider::TargetKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ pub struct PolicyBaseSettings {
     pub asked_by: String,
     /// What an option or a variable names instead of the base that CI tells.
     pub instead: Option<String>,
-    pub accepted: Option<String>,
+    pub consents: Vec<Consent>,
     pub config: String,
     /// The baseline is that of the file; a call can name another one.
     pub baseline_in_file: bool,
@@ -51,7 +51,7 @@ impl Layers {
             rev,
             asked_by,
             instead,
-            accepted: exceptions.accept_weaker.clone(),
+            consents: exceptions.accept_weaker.clone(),
             config: self.shown.clone(),
             baseline_in_file: matches!(self.raw("baseline"), Some(RawValue { origin: Origin::File(_), .. })),
             effective: self.effective(),
@@ -108,6 +108,7 @@ string_enum! {
         CommandFile = "command-file",
         /// A folder with a static model.
         EmbeddingModel = "embeddings-file",
+        Signers = "accept-signers-file",
     }
 }
 
@@ -131,6 +132,11 @@ impl FileSettings {
         self.values.get("baseline").map(RawValue::text)
     }
 
+    /// The file that says who may accept what is weaker.
+    pub fn accept_signers(&self) -> Option<&str> {
+        self.values.get("accept_signers").map(RawValue::text)
+    }
+
     pub fn own_commands(&self) -> &[Command] {
         &self.tables.commands
     }
@@ -145,6 +151,7 @@ impl FileSettings {
         let Tables { prices: _, judges, embeddings, commands } = &self.tables;
         let calibration = self.values.get("judge_calibration").map_or(JUDGE_CALIBRATION, RawValue::text);
         let mut files = vec![(FileRole::Calibration, calibration.to_owned())];
+        files.extend(self.accept_signers().map(|file| (FileRole::Signers, file.to_owned())));
         files.extend(judges.values().filter_map(|judge| Some((FileRole::JudgePrompt, judge.prompt.clone()?))));
         files.extend(embeddings.values().filter_map(|model| Some((FileRole::EmbeddingModel, model.path.clone()?))));
         for word in commands.iter().flat_map(|command| command.argv.iter().chain(command.env.values())) {

@@ -1,8 +1,8 @@
 //! JSON Schema of promptgate.toml, from the definitions.
 
 use super::definition::{Group as _, Scope};
-use super::file::{GATE, GUARDRAIL, GUARDRAILS};
-use super::groups::{self, GateTable, GuardrailTable};
+use super::file::{GATE, GUARDRAIL, GUARDRAILS, POLICY};
+use super::groups::{self, GateTable, GuardrailTable, PolicyTable};
 use super::quarantine;
 use super::tables::{self, object};
 use serde_json::{Map, Value, json};
@@ -30,6 +30,7 @@ pub fn schema() -> Value {
     });
     gate["properties"][quarantine::TABLE] = quarantine::schema();
     properties.insert(GATE.to_owned(), gate);
+    properties.insert(POLICY.to_owned(), object(&[PolicyTable::DEFINITIONS], &[]));
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "settings of promptgate",
@@ -73,6 +74,8 @@ mod tests {
                 "[gate.guardrails]\nlatency_p95 = 0.2\ncost = 0.1\noutput_tokens = 1\nrefusal_rate = 0.02\ntruncation_rate = 0.01",
                 true,
             ),
+            ("[policy]\naccept_signers = \".github/signers\"", true),
+            ("[policy]\nsigners = \"a\"", false),
             ("[gate.guardrails]\nlatency = 0.2", false),
             ("[gate.quarantine]\nflaky = \"2026-12-31\"", true),
             ("[gate.quarantine]\nflaky = \"soon\"", false),

@@ -39,6 +39,10 @@ pub(super) struct Section<'a> {
 }
 
 impl Section<'_> {
+    /// Facts of most tables.
+    pub(super) const PLAIN: Section<'static> =
+        Section { definitions: Vec::new(), prefix: "", noun: "", others: &[], aliases: &[], elsewhere: |_| None };
+
     /// Reads the values of a table; the tables within it are left to the caller.
     pub(super) fn read(&self, table: &DeTable<'_>, source: Source<'_>, problems: &mut Vec<Problem>) -> RawValues {
         let mut raw = RawValues::new();

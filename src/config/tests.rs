@@ -1,7 +1,7 @@
 //! Precedence, bounds, and when the simulator may stand in.
 
 use super::definition::{Group as _, Scope};
-use super::groups::{self, GateTable, GuardrailTable};
+use super::groups::{self, GateTable, GuardrailTable, PolicyTable};
 use super::value::Kind;
 use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
@@ -553,9 +553,11 @@ fn what_ci_tells_of_the_base_wins_over_file_and_caller() {
     assert_eq!(base(&[], &[ci, variable]), "origin/main v");
     assert_eq!(base(&[("policy_base", "none")], &[ci]), "origin/main none");
     assert_eq!(base(&[("policy_base", "origin/main")], &[ci]), "origin/main -");
-    let long = "x".repeat(1_001);
-    for reason in [" ", &long] {
-        let told = message(settle(&[PAIR[0], PAIR[1], ("accept_weaker", reason)], &[], ""));
+    let digest = "0123456789abcdef".repeat(2);
+    for consent in
+        [" ", "agreed", "abc=agreed", &format!("{digest}= "), &format!("{digest}=x\nagreed"), &"x".repeat(5_001)]
+    {
+        let told = message(settle(&[PAIR[0], PAIR[1], ("accept_weaker", consent)], &[], ""));
         assert!(told.contains("--accept-weaker: "), "{told}");
     }
 }
@@ -622,7 +624,11 @@ fn page_of_the_settings() -> String {
     let mut page = "# Settings\n\nWritten from the rows in `src/config/groups.rs` by a test; edit them there. Each is an option, a variable \
                     `PROMPTGATE_…`\n(upper case, `_` for `-`) and a key of promptgate.toml (`_` for `-`), unless the row says otherwise.\n"
         .to_owned();
-    let tables = [("[gate]", GateTable::DEFINITIONS), ("[gate.guardrails]", GuardrailTable::DEFINITIONS)];
+    let tables = [
+        ("[gate]", GateTable::DEFINITIONS),
+        ("[gate.guardrails]", GuardrailTable::DEFINITIONS),
+        ("[policy]", PolicyTable::DEFINITIONS),
+    ];
     let headings = ["", "Cases", "Requests", "Decision"].map(|heading| {
         let top = groups::top().chain(groups::typed_only()).filter(move |definition| definition.heading == heading);
         (if heading.is_empty() { "General" } else { heading }, top.collect::<Vec<_>>())

@@ -1,6 +1,6 @@
 //! What may be written as the value of a setting: its check, its JSON Schema, and the types it becomes.
 
-use crate::domain::Words;
+use crate::domain::{Consent, Words};
 use crate::plan::Shard;
 use crate::provider::{ProviderDef, TargetKind};
 use serde_json::{Value as Json, json};
@@ -286,6 +286,15 @@ impl<T: Value> Field for Option<T> {
 impl Field for Vec<String> {
     fn from_texts(texts: &[String]) -> Result<Vec<String>, String> {
         Ok(texts.to_vec())
+    }
+}
+
+impl Field for Vec<Consent> {
+    fn from_texts(texts: &[String]) -> Result<Vec<Consent>, String> {
+        let lines = texts.iter().flat_map(|text| text.lines()).map(str::trim).filter(|line| !line.is_empty());
+        let consent = |line: &str| line.split_once('=').and_then(|(digest, reason)| Consent::new(digest, reason));
+        let refuse = || "expected DIGEST=REASON, with the digest that summary.md prints for what is weaker".to_owned();
+        lines.map(|line| consent(line).ok_or_else(refuse)).collect()
     }
 }
 

@@ -193,4 +193,6 @@ pub struct Comparison {
     /// Cases of later looks, of which only must-pass ones were asked; all else here is without them, but for the counts, the
     /// must-pass cases, and what answers used, cost and took.
     pub unlooked: EarlyStop,
+    /// The same over the cases of the policy base, as they count there; `None` if there are none.
+    pub at_base: Option<Box<Comparison>>,
 }

@@ -68,6 +68,8 @@ string_enum! {
         Store = "store",
         /// Inconclusive: golden data, checks or policy ask for less than at the policy base, and no one accepted it.
         Weakened = "weakened",
+        /// Inconclusive: it is not proven over the cases of the policy base alone.
+        BaseCases = "base_cases",
         /// Inconclusive: the first look at the same was no promote, and other answers can't make it one.
         EarlierLook = "earlier_look",
         /// Inconclusive: there were attempts before, and their answers are not here.

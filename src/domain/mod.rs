@@ -6,6 +6,7 @@ mod string_enum;
 
 mod answer;
 mod arm;
+mod base_case;
 mod batch;
 mod calibration;
 mod candidate;
@@ -49,6 +50,7 @@ mod visible;
 
 pub use answer::{Answer, ToolCall, Usage};
 pub use arm::{Arm, Arms};
+pub use base_case::{BaseCase, BaseCases};
 pub use batch::{BatchLedger, OpenBatch};
 pub use calibration::{Agreement, Calibration, CalibrationEntry, DecidingJudge, DecidingJudges, JudgeUse, Label};
 pub use candidate::{Candidate, CandidateLine, MOST_CANDIDATES, bare_name, candidate_folder};
@@ -70,7 +72,7 @@ pub use difference::{Difference, Method, ZScores};
 pub use digest::{digest, hex, unhex};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
-pub use evidence::{Changes, Completion, InputDigests, PolicyBase, PolicyChange, StateDiff};
+pub use evidence::{Changes, Completion, Consent, InputDigests, PolicyBase, PolicyChange, StateDiff};
 pub use feature::Feature;
 pub use finish::Finish;
 pub use guards::{GuardMetric, GuardRates, GuardStatus, GuardSums, Guardrail, Guardrails, LatencySums, PairSums};

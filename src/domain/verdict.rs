@@ -101,6 +101,9 @@ pub struct Verdict {
     /// What golden data, checks and policy were compared with.
     pub policy_base: Option<PolicyBase>,
     pub changed: Vec<PolicyChange>,
+    /// Names all that is weaker; `None` if nothing is.
+    pub weaker_digest: Option<String>,
+    /// Why someone accepts just that.
     pub accepted_weaker: Option<String>,
     pub candidate: PromptRecord,
     pub baseline: Option<PromptRecord>,

@@ -99,7 +99,7 @@ pub(super) fn facts<'f>(
         confirms: context.settings.provider.target != TargetKind::Recorded,
         models: (baseline, &context.info.candidate.model),
         judges: Some(deciding),
-        weaker: context.info.changes.unaccepted(),
+        changes: &context.info.changes,
         look,
         before,
         withheld: None,

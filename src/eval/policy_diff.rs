@@ -5,11 +5,12 @@ use super::lock::{Lock, library};
 use crate::config::{FileRole, FileSettings, PolicyBaseSettings, Settings, compare_files};
 use crate::dataset::{self, GoldenRevision};
 use crate::domain::{
-    Changes, CheckSpec, Command, Constraint, Logic, PolicyBase, PolicyChange, Problem, Problems, PromptInfo, StateDiff,
+    BaseCase, CaseId, Changes, CheckSpec, Command, Consent, Constraint, Logic, PolicyBase, PolicyChange, Problem,
+    Problems, PromptInfo, StateDiff, unhex,
 };
 use crate::error::Error;
 use crate::git;
-use crate::lint::{Matchers, Weakening};
+use crate::lint::{Difference, MAX_CASES, Matchers, RENAMED, Weakening};
 use crate::scoring::{self, Commands, Rules};
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -68,16 +69,14 @@ pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
         return Ok(Changes::default());
     };
     let commit = git::merge_base(today.root, rev).map_err(|problem| today.base.unreadable(problem))?;
-    let diff = since(today, &commit).map_err(|error| match error {
+    let readable = |error| match error {
         DiffError::Base(problem) => today.base.unreadable(problem).into(),
         DiffError::CurrentState(problems) => Error::from(problems),
-    })?;
-    let base = PolicyBase { rev: rev.clone(), commit };
-    let mut changes = Changes::of(base, diff, today.base.accepted.clone());
-    // A reason for nothing would look as if there had been something.
-    if changes.weaker().next().is_none() {
-        changes.accepted = None;
-    }
+    };
+    let diff = since(today, &commit).map_err(readable)?;
+    let base = PolicyBase { rev: rev.clone(), commit: commit.clone() };
+    let mut changes = Changes::of(base, diff);
+    take_consents(today.root, today.base, &commit, &mut changes).map_err(|problem| today.base.unreadable(problem))?;
     refuse_early(&changes, rev)?;
     Ok(changes)
 }
@@ -93,7 +92,9 @@ pub(crate) fn check_service(settings: &Settings) -> Result<Changes, Error> {
         let before = settings_at(root, base, &commit, &mut diff)?.unwrap_or_default();
         diff.rows.extend(compare_files(&before, &base.effective));
         diff.rows.extend(files(root, &commit, &base.effective)?);
-        Ok(Changes::of(PolicyBase { rev: rev.clone(), commit }, diff, base.accepted.clone()))
+        let mut changes = Changes::of(PolicyBase { rev: rev.clone(), commit: commit.clone() }, diff);
+        take_consents(root, base, &commit, &mut changes)?;
+        Ok(changes)
     });
     refuse_early(&compared.map_err(|problem| base.unreadable(problem))?, rev)?;
     Ok(Changes::default())
@@ -109,10 +110,42 @@ fn refuse_early(changes: &Changes, rev: &str) -> Result<(), Problems> {
         problems.push(
             Problem::new(message)
                 .expected(format!("{}, not {}", text(&row.before), text(&row.after)))
-                .hint("take it back, or have the change accepted with --accept-weaker"),
+                .hint(format!("take it back, or let a maintainer accept it: {}", changes.way_to_accept())),
         );
     }
     problems.or(())
+}
+
+/// Takes the consents of the call, and those that stand in commits of the change. A signer that the change names itself accepts
+/// nothing.
+fn take_consents(root: &Path, base: &PolicyBaseSettings, commit: &str, changes: &mut Changes) -> Result<(), Problem> {
+    const TRAILER: &str = "Promptgate-Accept";
+    const MOST: usize = 100;
+    base.consents.iter().for_each(|consent| changes.accept(consent));
+    let Some(digest) = changes.digest.clone().filter(|_| changes.accepted.is_none()) else {
+        return Ok(());
+    };
+    let settings = settings_at(root, base, commit, &mut StateDiff::default())?.unwrap_or_default();
+    let file = settings.accept_signers();
+    let signers = file.map_or(Ok(None), |file| git::file_at(root, commit, file))?;
+    for (commit, value) in git::trailers(root, commit, TRAILER)?.into_iter().take(MOST) {
+        let by = format!("{TRAILER} of commit {commit:.12}");
+        let consent = value.split_once(' ').and_then(|(digest, reason)| Consent::new(digest, reason));
+        let Some(consent) = consent else {
+            changes.refused.push(format!("{by} is not `{TRAILER}: DIGEST reason`"));
+            continue;
+        };
+        let signed = match &signers {
+            Some(signers) if consent.digest == digest => git::is_signed(root, &commit, signers)?,
+            Some(_) | None => false,
+        };
+        if signed || consent.digest != digest {
+            changes.accept(&Consent { reason: format!("{} ({by}, signed)", consent.reason), ..consent });
+        } else {
+            changes.refused.push(format!("{by} has no signature of one of `[policy] accept_signers` at the base"));
+        }
+    }
+    Ok(())
 }
 
 /// Why two states can't be compared.
@@ -246,7 +279,7 @@ fn cases(
     today: &CurrentState<'_>,
     commit: &str,
     before: &FileSettings,
-    StateDiff { rows }: &mut StateDiff,
+    StateDiff { rows, contents, cases }: &mut StateDiff,
 ) -> Result<bool, DiffError> {
     let paths: Vec<PathBuf> = before.golden_paths().iter().map(|path| today.root.join(path)).collect();
     let older = GoldenRevision::open(today.root, commit, &paths).map_err(DiffError::Base)?;
@@ -265,15 +298,25 @@ fn cases(
     if !older.paths().is_empty() {
         let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
             cases_before += 1;
+            if cases.len() < MAX_CASES {
+                cases.insert(case.id.clone(), BaseCase::of(case));
+            }
             weakening.older(case);
         });
         if let Err(problems) = surveyed {
             rows.push(unreadable("golden data", &problems));
         }
     }
-    let mut differences = Vec::new();
-    let mut tell = |difference: crate::lint::Difference| {
-        differences.push(PolicyChange {
+    let mut tell = |difference: Difference| {
+        if difference.weaker {
+            contents.push(difference.content);
+        }
+        if let (RENAMED, Some(old)) = (difference.code, &difference.before)
+            && let Some(case) = cases.remove(&CaseId::new(old.as_str()))
+        {
+            cases.insert(difference.case.clone(), case);
+        }
+        rows.push(PolicyChange {
             before: difference.before.as_deref().map(clip),
             after: difference.after.as_deref().map(clip),
             weaker: difference.weaker,
@@ -281,15 +324,19 @@ fn cases(
         });
     };
     let mut cases_after = 0u64;
-    dataset::survey(today.golden, &rules(today.root, today.base.effective.own_commands()), &mut |case, _| {
-        cases_after += 1;
-        weakening.newer(case, &MatcherFacts, &mut tell);
-    })
-    .map_err(DiffError::CurrentState)?;
+    let golden =
+        dataset::survey(today.golden, &rules(today.root, today.base.effective.own_commands()), &mut |case, _| {
+            cases_after += 1;
+            weakening.newer(case, &MatcherFacts, &mut tell);
+        })
+        .map_err(DiffError::CurrentState)?;
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
-    rows.append(&mut differences);
     if beyond > 0 {
         rows.push(weaker("incomplete", format!("{beyond} cases are too many to be compared")));
+    }
+    // Who accepts what can't be compared accepts the golden data as they are.
+    if rows.iter().any(|row| ["unreadable", "incomplete"].contains(&row.kind.as_str())) {
+        contents.extend(unhex(&golden.sha256));
     }
     if cases_before != cases_after {
         rows.push(PolicyChange {

@@ -320,7 +320,8 @@ impl<'a> ScoreTally<'a> {
         ScoreTally {
             comparing: ComparisonBuilder::new(context.design())
                 .with_policy(&context.settings.gate.policy)
-                .with_quarantine(context.quarantine.clone()),
+                .with_quarantine(context.quarantine.clone())
+                .with_base_cases(&context.info.changes),
             imported: 0,
             scored: ScoredRun::default(),
             client: pass.judge_client(),

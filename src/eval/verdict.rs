@@ -67,6 +67,7 @@ pub(crate) fn assemble(
         policy_sha256: gate::policy_digest(&settings.gate.policy),
         policy_base: run.changes.base.clone(),
         changed: run.changes.rows.clone(),
+        weaker_digest: run.changes.digest.clone(),
         accepted_weaker: run.changes.accepted.clone(),
         candidate: record(&run.candidate, comparison.candidate_served),
         baseline: run.baseline.as_ref().map(|info| record(info, comparison.baseline_served)),

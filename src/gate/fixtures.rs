@@ -2,8 +2,8 @@
 
 use super::RunContext;
 use crate::domain::{
-    Calibration, Comparison, Completion, Counts, DecidingJudge, DecidingJudges, Estimand, JudgeUse, Look, LooksBefore,
-    Metric, PairCounts, Policy, PolicyChange, RateSums, Tally, Unit, Units,
+    Calibration, Changes, Comparison, Completion, Counts, DecidingJudge, DecidingJudges, Estimand, JudgeUse, Look,
+    LooksBefore, Metric, PairCounts, Policy, PolicyBase, PolicyChange, RateSums, StateDiff, Tally, Unit, Units,
 };
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ pub(super) const WHOLE: RunContext<'static> = RunContext {
     gated: true,
     whole_run: Completion::Complete,
     confirms: false,
-    weaker: &[],
+    changes: &Changes::NONE,
     look: &Look::ONLY,
     withheld: None,
     before: &LooksBefore::Clear,
@@ -110,9 +110,12 @@ pub(super) fn change(all: &mut Units, from: i64, to: Option<i64>, cases: u64) {
     *all = units(&histogram);
 }
 
-/// A change of the policy base's rules that asks for less.
-pub(super) fn weaker_change() -> PolicyChange {
-    PolicyChange { kind: "case-deleted".to_owned(), what: "c1".to_owned(), before: None, after: None, weaker: true }
+/// A case of the policy base is gone.
+pub(super) fn weaker_changes() -> Changes {
+    let (kind, what) = ("case-deleted".to_owned(), "c1".to_owned());
+    let rows = vec![PolicyChange { kind, what, before: None, after: None, weaker: true }];
+    let base = PolicyBase { rev: "main".to_owned(), commit: "c".to_owned() };
+    Changes::of(base, StateDiff { rows, ..StateDiff::default() })
 }
 
 pub(super) fn judge(name: &str, calibration: Calibration) -> DecidingJudge {

@@ -10,7 +10,8 @@
 //! 4. `slices`: do the cases of a tag get worse, whatever the average says?
 //! 5. `guardrails`: does the candidate cost more, take longer or refuse more often than is allowed?
 //!
-//! Before all that, golden data, checks or rules weaker than those of the policy base are a reason to wait (`policy_diff`).
+//! Before all that, golden data, checks or rules weaker than those of the policy base are a reason to wait (`policy_diff`), and
+//! whatever a change adds, it is decided once more over the cases of the base.
 //! Answers of another model than requested decide nothing with a strict policy, different models in the two arms only the
 //! must-pass cases (`served_models`). Errors of judges scale the margins, and too many of them decide nothing (`judge_error`).
 //!
@@ -50,8 +51,8 @@ pub use rule_changes::rule_changes;
 pub use sentence::{SentenceContext, sentence};
 
 use crate::domain::{
-    ArmRate, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgeEvidence, Look, LooksBefore, Policy,
-    PolicyChange, Reason, ReasonCode, SampleSize, Slice, Warning, WarningCode, ZScores,
+    ArmRate, Changes, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgeEvidence, Look, LooksBefore,
+    Policy, Reason, ReasonCode, SampleSize, Slice, Warning, WarningCode, ZScores,
 };
 use looks::Levels;
 use statistics::Statistics;
@@ -69,8 +70,8 @@ pub struct RunContext<'a> {
     /// The models asked for: baseline, candidate.
     pub models: (Option<&'a str>, &'a str),
     pub judges: Option<&'a DecidingJudges>,
-    /// What asks for less than it did, and was accepted by no one.
-    pub weaker: &'a [PolicyChange],
+    /// What changed since the policy base.
+    pub changes: &'a Changes,
     pub look: &'a Look,
     pub before: &'a LooksBefore,
     /// Why a promote may not pass here.
@@ -101,6 +102,8 @@ pub struct GateDecision {
     pub look_decision: Option<Decision>,
     pub slices: Vec<Slice>,
     pub guardrails: Vec<Guardrail>,
+    /// What is decided over the cases of the policy base; only where reasons come from there.
+    pub at_base: Option<Box<GateDecision>>,
 }
 
 /// Decides.
@@ -117,12 +120,13 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         let reason = reason(ReasonCode::NotGated, phrases::no_such_look(facts.look));
         return GateDecision::without_numbers(reason, slices::unanalyzed(comparison));
     };
+    let at_base = decide_at_base(policy, comparison, facts);
     let judge_effect = judge_error::assess(policy, comparison, facts.judges);
     let policy = &levels.apply(&judge_effect.policy);
     let statistics = Statistics::of(policy, &levels, comparison);
     let mut needed = None;
     let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run).into_iter().collect();
-    reasons.extend(policy_diff::weaker(facts.weaker));
+    reasons.extend(policy_diff::weaker(facts.changes));
     reasons.extend(looks::barred_by(facts.before));
     let served = served_models::check(policy, comparison, facts.models);
     let mut slices = slices::unanalyzed(comparison);
@@ -179,6 +183,9 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         }
     }
 
+    let found = at_base.as_ref().map_or_else(Vec::new, |at_base| policy_diff::at_base(&reasons, at_base));
+    let at_base = at_base.filter(|_| !found.is_empty()).map(Box::new);
+    reasons.extend(found);
     let mut decision = combine(&reasons);
     let look_decision = looks::decision_of_look(decision, &reasons);
     if decision == Decision::Promote
@@ -220,8 +227,16 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         look_decision,
         slices,
         guardrails,
+        at_base,
     };
     if facts.gated { decided } else { decided.not_gated() }
+}
+
+/// Decides over the cases of the policy base alone; `None` where none of them takes part.
+fn decide_at_base(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) -> Option<GateDecision> {
+    let at_base = comparison.at_base.as_deref().filter(|at_base| at_base.counts.cases > 0)?;
+    let there = RunContext { gated: true, changes: &Changes::NONE, before: &LooksBefore::Clear, ..*facts };
+    Some(decide(policy, at_base, &there))
 }
 
 /// Tags beyond the bound decide nothing, which nobody should have to guess.
@@ -258,6 +273,7 @@ fn meaning(code: ReasonCode) -> (Decision, bool) {
         | ReasonCode::GuardrailOpen
         | ReasonCode::JudgeLenient
         | ReasonCode::Weakened
+        | ReasonCode::BaseCases
         | ReasonCode::EarlierLook
         | ReasonCode::AttemptsLost
         | ReasonCode::NotPromotable
@@ -301,6 +317,7 @@ impl GateDecision {
             look_decision: None,
             slices,
             guardrails: Vec::new(),
+            at_base: None,
         }
     }
 

@@ -33,6 +33,10 @@ pub fn sentence(
     comparison: &Comparison,
     decided: &GateDecision,
 ) -> String {
+    // What blocks over the cases of the base alone is told with the numbers of there.
+    let there = comparison.at_base.as_deref().zip(decided.at_base.as_deref());
+    let there = there.filter(|_| decided.decision == Decision::Block);
+    let (comparison, decided) = there.unwrap_or((comparison, decided));
     let sentence = Sentence {
         candidate: phrases::quoted(context.candidate),
         baseline: context.baseline.map_or_else(|| "the baseline".to_owned(), phrases::quoted),
@@ -44,9 +48,10 @@ pub fn sentence(
     let because = decided.reasons.first().map(|first| sentence.because(first));
     let because = because.unwrap_or_else(|| "nothing speaks for it".to_owned());
     let lead = sentence.lead(context.promotable);
+    let base = if there.is_some() { ", in the cases that were there before this change" } else { "" };
     let but = doubts(context, decided.decision);
     let rehearsal = if context.rehearsal { "Rehearsal: " } else { "" };
-    format!("{rehearsal}{lead}: {because}{but}.")
+    format!("{rehearsal}{lead}: {because}{base}{but}.")
 }
 
 struct Sentence<'a> {
@@ -71,7 +76,7 @@ impl Sentence<'_> {
             (Decision::Inconclusive, Some(ReasonCode::NotGated)) => format!("Nothing was decided about {candidate}"),
             (
                 Decision::Inconclusive,
-                Some(ReasonCode::Weakened | ReasonCode::EarlierLook | ReasonCode::AttemptsLost),
+                Some(ReasonCode::Weakened | ReasonCode::BaseCases | ReasonCode::EarlierLook | ReasonCode::AttemptsLost),
             ) => format!("{candidate} may not go live yet"),
             (Decision::Inconclusive, _) => format!("Not enough is known about {candidate} yet"),
         }
@@ -154,8 +159,11 @@ impl Sentence<'_> {
             ReasonCode::Store => "the disk failed midway, so answers may be lost".to_owned(),
             ReasonCode::Weakened => format!(
                 "its tests ask for less than they did ({}), and no one has accepted that",
-                phrases::count(self.facts.weaker.len() as u64, "change")
+                phrases::count(self.facts.changes.unaccepted().len() as u64, "change")
             ),
+            ReasonCode::BaseCases => {
+                "the cases that were there before this change don't show it, whatever was added beside them".to_owned()
+            }
             ReasonCode::EarlierLook => {
                 "an earlier run of the very same test came to another result, and asking again until it is green proves nothing"
                     .to_owned()

@@ -5,7 +5,7 @@ mod properties;
 
 use super::fixtures::{
     WHOLE, alone, change, compared, draw_candidate, draw_differences, draw_passes, draw_rate, passing, policy, units,
-    weaker_change,
+    weaker_changes,
 };
 use super::*;
 use crate::domain::{Attempts, CaseId, SliceGate, TagSums};
@@ -607,8 +607,8 @@ fn tags_that_are_not_looked_at_are_told() {
 
 #[test]
 fn weaker_demands_promote_nothing_and_excuse_nothing() {
-    let weaker = [weaker_change()];
-    let facts = RunContext { weaker: &weaker, ..WHOLE };
+    let changes = weaker_changes();
+    let facts = RunContext { changes: &changes, ..WHOLE };
     let mut identical = good();
     identical.identical = true;
     for (comparison, decision, reasons) in [

@@ -24,7 +24,7 @@ mod words;
 pub use exposure::PromptText;
 pub use figures::{FigureReport, Figures, Needs};
 pub use finding::{Finding, Level};
-pub use weakening::{Difference, Weakening};
+pub use weakening::{Difference, RENAMED, Weakening};
 
 use crate::domain::{Case, CheckSpec, Constraint, Logic, Place, Problems};
 use duplicates::Duplicates;

@@ -7,7 +7,7 @@ use super::claims::check_implies;
 use super::duplicates::input;
 use super::finding::{Finding, Level};
 use super::{MAX_CASES, Matchers, shown};
-use crate::domain::{Case, CaseId, CheckSpec, Metric, Place, WEIGHT};
+use crate::domain::{Case, CaseId, CheckSpec, Metric, Place, WEIGHT, digest};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// One thing that a newer state asks otherwise than an older one.
@@ -24,6 +24,8 @@ pub struct Difference {
     pub after: Option<String>,
     /// It asks for less, or may do so.
     pub weaker: bool,
+    /// Digest of the case in both states, which the texts only hint at.
+    pub content: [u8; 32],
     /// What happened, in words, and how much it matters to a linter; `None` where that is none of its business.
     summary: Option<(Level, String)>,
 }
@@ -45,6 +47,8 @@ impl Difference {
 }
 
 const DELETED: &str = "case-deleted";
+/// A case of the older state that has another id now: `before` and `after`.
+pub const RENAMED: &str = "case-renamed";
 
 /// The older cases that were not met again so far. All of them come before the newer ones.
 #[derive(Default)]
@@ -105,6 +109,12 @@ impl CaseDemands {
             quarantined: quarantined.cloned().collect(),
         }
     }
+
+    fn content(&self) -> [u8; 32] {
+        let CaseDemands { id, place: _, input, critical, weight, cluster, tags, checks, quarantined } = self;
+        let counted = format!("{critical} {weight} {cluster:?} {tags:?} {quarantined:?} {checks:?}");
+        digest([id.as_str().as_bytes(), input, counted.as_bytes()])
+    }
 }
 
 impl Weakening {
@@ -130,7 +140,17 @@ impl Weakening {
             // It may outweigh those that were there.
             let (before, after) = (self.heaviest.map(shown_weight), Some(shown_weight(case.weight)));
             let (place, case) = (case.place.clone(), case.id.clone());
-            report(Difference { place, code: "case-heavier", case, before, after, weaker: true, summary: None });
+            let content = demands.content();
+            report(Difference {
+                place,
+                code: "case-heavier",
+                case,
+                before,
+                after,
+                weaker: true,
+                content,
+                summary: None,
+            });
         }
         match self.older.remove(&case.id) {
             Some(older) => compare(&older, &demands, self.metric, matchers, report),
@@ -145,12 +165,14 @@ impl Weakening {
     /// they were more than [`MAX_CASES`].
     pub fn finish(mut self, matchers: &dyn Matchers, report: &mut dyn FnMut(Difference)) -> u64 {
         for older in std::mem::take(&mut self.older).into_values() {
-            match self.added.get(&older.input) {
-                Some(renamed) => compare(&older, renamed, self.metric, matchers, report),
+            // Each new case stands for one older case only.
+            match self.added.remove(&older.input) {
+                Some(renamed) => compare(&older, &renamed, self.metric, matchers, report),
                 None => {
                     let critical = if older.critical { "critical " } else { "" };
                     let message = format!("the {critical}case `{}` was deleted", older.id);
                     report(Difference {
+                        content: older.content(),
                         place: older.place,
                         code: DELETED,
                         case: older.id,
@@ -178,9 +200,14 @@ fn compare(
     report: &mut dyn FnMut(Difference),
 ) {
     let mut report = |code, before: Option<String>, after: Option<String>, weaker, summary| {
-        report(Difference { place: newer.place.clone(), code, case: newer.id.clone(), before, after, weaker, summary });
+        let content = digest([older.content(), newer.content()].iter().map(<[u8; 32]>::as_slice));
+        let (place, case) = (newer.place.clone(), newer.id.clone());
+        report(Difference { place, code, case, before, after, weaker, content, summary });
     };
     let warning = |message: String| Some((Level::Warning, message));
+    if older.id != newer.id {
+        report(RENAMED, Some(older.id.to_string()), Some(newer.id.to_string()), false, None);
+    }
     let word = |critical| Some(if critical { "critical" } else { "not critical" }.to_owned());
     match (older.critical, newer.critical) {
         (true, false) => {

@@ -103,9 +103,9 @@ impl Redactor {
         }
         self.hide(target);
         self.policy(policy);
-        let Changes { base, rows, accepted } = changes;
+        let Changes { base, rows, digest: _, accepted, refused, cases: _ } = changes;
         self.changes(base, rows);
-        self.hide_all(accepted);
+        self.hide_all(accepted.iter_mut().chain(refused));
         self.hide_all(fresh_key.as_mut().map(|fresh| &mut fresh.reason));
         self.promotion(promotion);
         run
@@ -150,6 +150,7 @@ impl Redactor {
             policy_sha256: _,
             policy_base,
             changed,
+            weaker_digest: _,
             accepted_weaker,
             candidate,
             baseline,

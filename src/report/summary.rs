@@ -199,6 +199,9 @@ fn weaker(verdict: &Verdict) -> String {
         base_name(base),
         count(n as u64, "change", "changes")
     );
+    if let Some(digest) = &verdict.weaker_digest {
+        let _ = write!(text, " Digest: {}.", code(digest));
+    }
     if let Some(reason) = &verdict.accepted_weaker {
         let _ = write!(text, " Accepted: {}", md_inline(&truncate(reason, MESSAGE)));
     }

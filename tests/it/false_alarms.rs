@@ -8,7 +8,8 @@
 
 use gemini_sim::Rehearsal;
 use promptgate::domain::{
-    Answer, Arm, ArmRow, Case, CaseRow, Decision, Design, Look, LooksBefore, Outcome, Policy, ScoredSample, Source,
+    Answer, Arm, ArmRow, Case, CaseRow, Changes, Decision, Design, Look, LooksBefore, Outcome, Policy, ScoredSample,
+    Source,
 };
 use promptgate::internals::compare::ComparisonBuilder;
 use promptgate::internals::dataset;
@@ -221,7 +222,7 @@ fn run(all: &[CasePair], slots: &mut [Slot], cases: Cases, seed: u64) -> Decisio
         confirms: true,
         models: (Some(MODEL), MODEL),
         judges: None,
-        weaker: &[],
+        changes: &Changes::NONE,
         look: &Look::ONLY,
         before: &LooksBefore::Clear,
         withheld: None,

@@ -2,7 +2,7 @@
 
 use crate::support::project::Project;
 use promptgate::domain::{
-    Answer, ArmRow, Case, CaseRow, Design, GuardStatus, Guardrails, Look, LooksBefore, Outcome, Policy, Score,
+    Answer, ArmRow, Case, CaseRow, Changes, Design, GuardStatus, Guardrails, Look, LooksBefore, Outcome, Policy, Score,
     ScoredSample, Source, Usage,
 };
 use promptgate::internals::compare::ComparisonBuilder;
@@ -14,7 +14,7 @@ const WHOLE: RunContext<'static> = RunContext {
     models: (Some("m"), "m"),
     judges: None,
     confirms: false,
-    weaker: &[],
+    changes: &Changes::NONE,
     look: &Look::ONLY,
     before: &LooksBefore::Clear,
     withheld: None,

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, also outside of its own function"
 )]
 
+mod acceptance;
 mod agreement;
 mod approved;
 mod architecture;

@@ -2,7 +2,6 @@
 
 use crate::support::fake::{Fake, Reply};
 use crate::support::project::{KEY, Project, Run};
-use crate::support::promoted::evaluate_with;
 use serde_json::{Value, json};
 
 const TOML: &str = "baseline = \"v1\"\nrepeat = 1\n";
@@ -36,6 +35,13 @@ fn eval(project: &Project, more: &str) -> Run {
 fn kinds(verdict: &Value) -> Vec<(String, bool)> {
     let rows = verdict["changed"].as_array().unwrap().iter();
     rows.map(|row| (row["kind"].as_str().unwrap().to_owned(), row["weaker"].as_bool().unwrap())).collect()
+}
+
+/// Accepts what a run found weaker.
+fn consent(ran: &Run, reason: &str) -> String {
+    let told = ran.transcript();
+    let (_, digest) = told.split_once("--accept-weaker '").unwrap_or_else(|| panic!("nothing is weaker: {told}"));
+    format!("--accept-weaker '{}={reason}'", digest.split_once('=').unwrap().0)
 }
 
 #[test]
@@ -96,13 +102,13 @@ fn what_asks_for_less_is_listed_and_decides_nothing() {
         assert!(kinds(&verdict).contains(&(kind.to_owned(), true)), "{kind}: {}", verdict["changed"]);
         assert_eq!(verdict["reasons"][0]["code"], "weakened", "{kind}");
         assert_eq!((&verdict["promotable"], &verdict["accepted_weaker"]), (&json!(false), &Value::Null));
-        assert!(ran.stdout.contains("--accept-weaker REASON"), "{}", ran.stdout);
+        assert!(ran.stdout.contains("--accept-weaker '"), "{}", ran.stdout);
         let summary = project.read("reports/summary.md");
         let second = summary.lines().nth(2).unwrap();
         assert!(second.starts_with("> **WEAKER** than `main` ("), "{summary}");
         assert!(summary.contains("| **weaker** |"), "{summary}");
 
-        eval(&project, "--accept-weaker 'agreed with @legal' --quiet").assert_exit(0);
+        eval(&project, &consent(&ran, "agreed with @legal")).assert_exit(0);
         assert_eq!(project.verdict()["accepted_weaker"], "agreed with @legal");
         let summary = project.read("reports/summary.md");
         assert!(summary.contains("Accepted: agreed with "), "{summary}");
@@ -119,7 +125,7 @@ fn what_asks_for_more_is_listed_and_no_more() {
     let stronger = golden.replacen("[{\"contains\":\"nine\"}]", "[{\"contains\":\"at nine\"}]", 1);
     project.write("golden/cases.jsonl", stronger + more);
     project.write("promptgate.toml", TOML.replace("repeat = 1", "repeat = 2") + "margin = 0.049\n");
-    eval(&project, "--accept-weaker 'not needed'").assert_exit(0);
+    eval(&project, &format!("--accept-weaker '{}=not needed'", "0".repeat(32))).assert_exit(0);
     let rows = kinds(&project.verdict());
     let expected = ["cases", "check-strengthened", "margin", "repeat"];
     assert_eq!(rows, expected.map(|kind| (kind.to_owned(), false)));
@@ -179,29 +185,39 @@ fn an_older_state_that_does_not_load_counts_as_weaker() {
     project.git("switch -qc mend");
     project.write("golden/cases.jsonl", golden);
     project.write("promptgate.toml", TOML);
-    eval(&project, "").assert_exit(11);
+    let ran = eval(&project, "").assert_exit(11);
     let rows = kinds(&project.verdict());
     assert_eq!(rows.iter().filter(|row| **row == ("unreadable".to_owned(), true)).count(), 2, "{rows:?}");
-    eval(&project, "--accept-weaker 'mends the data'").assert_exit(0);
+    eval(&project, &consent(&ran, "mends the data")).assert_exit(0);
 }
 
 #[test]
 fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
+    let service = Fake::start(|_| Reply::answer("It opens at nine."));
     let project = repository();
+    project.git("switch -q main");
+    project.write("promptgate.toml", format!("{TOML}target = \"gemini\"\nbase_url = \"{}\"\n", service.url));
+    project.git("commit -qam service");
     project.git("update-ref refs/remotes/origin/main main");
+    project.git("switch -qc fewer");
     let golden = project.read("golden/cases.jsonl");
     let last = golden.lines().last().unwrap();
     project.write("golden/cases.jsonl", golden.replace(&format!("{last}\n"), ""));
     project.git("commit -qam fewer");
     let pull_request = [("GITHUB_BASE_REF", "main")];
     let verify = |variables: &[(&str, &str)]| project.run_with("verify --prompt v2", variables);
+    let evaluate = |options: &str, variables: &[(&str, &str)]| {
+        let variables = [&[("GEMINI_API_KEY", KEY)], variables].concat();
+        project.run_with(&format!("eval --prompt v2 {options}"), &variables)
+    };
 
     // Nothing compared: fine where no base is told, and not in a pull request.
-    evaluate_with(&project, "", &[]).assert_exit(0);
+    evaluate("", &[]).assert_exit(0);
     verify(&[]).assert_exit(0);
     verify(&pull_request).assert_exit(11).assert_stderr("with no earlier state");
 
-    evaluate_with(&project, "--accept-weaker agreed", &pull_request).assert_exit(0);
+    let ran = evaluate("", &pull_request).assert_exit(11);
+    evaluate(&consent(&ran, "agreed"), &pull_request).assert_exit(0);
     verify(&pull_request).assert_exit(0).assert_stdout("weaker checks were accepted: agreed");
     verify(&[]).assert_exit(0);
 
@@ -210,6 +226,7 @@ fn a_verdict_holds_only_with_the_base_it_was_compared_with() {
     for (pointer, value, found) in [
         ("/changed", json!([]), "`changed` of the verdict has 0 changes, 0 of them weaker"),
         ("/changed/0/weaker", json!(false), "`changed` of the verdict"),
+        ("/weaker_digest", json!("0".repeat(32)), "`changed` of the verdict"),
         ("/accepted_weaker", Value::Null, "`decision` of the verdict is \"promote\""),
         ("/policy_base/commit", json!("0".repeat(40)), "can't be read"),
         ("/policy_base/commit", json!("HEAD"), "is not the name of a commit"),
@@ -258,7 +275,7 @@ fn more_in_quarantine_is_weaker_and_less_is_not() {
         let summary = project.read("reports/summary.md");
         assert_eq!(summary.contains("**WEAKER**"), weaker, "{summary}");
         if weaker {
-            eval(&project, "--accept-weaker agreed").assert_exit(0);
+            eval(&project, &consent(&ran, "agreed")).assert_exit(0);
         }
         // The next rules are the first for these answers.
         std::fs::remove_dir_all(project.file(".promptgate")).unwrap();
@@ -368,7 +385,8 @@ fn every_file_that_a_run_reads_is_compared_by_its_bytes() {
     ] {
         let before = std::fs::read_to_string(project.file(path)).ok();
         project.write(path, format!("{} ", before.as_deref().unwrap_or_default()));
-        let ran = eval(&project, "--accept-weaker agreed").assert_exit(0);
+        let ran = eval(&project, "");
+        let ran = eval(&project, &consent(&ran, "agreed")).assert_exit(0);
         let rows = kinds(&project.verdict());
         assert_eq!(rows, [(kind.to_owned(), true)], "{path}: {}", ran.transcript());
         match before {
@@ -408,9 +426,9 @@ fn nothing_is_sent_or_run_at_an_address_or_by_a_command_that_the_base_does_not_h
     }
     assert!(!project.file("reports/verdict.json").exists());
     let url = format!("eval --prompt v2 --policy-base main --base-url {}", evil.url);
-    project.run_with(&url, &key).assert_exit(2).assert_stderr("`base_url`");
+    let refused = project.run_with(&url, &key).assert_exit(2).assert_stderr("`base_url`");
     assert_eq!(evil.requests().len(), 0);
-    project.run_with(&format!("{url} --accept-weaker agreed"), &key).assert_exit(0);
+    project.run_with(&format!("{url} {}", consent(&refused, "agreed")), &key).assert_exit(0);
     assert!(!evil.requests().is_empty());
 }
 

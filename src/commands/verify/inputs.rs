@@ -2,7 +2,9 @@
 
 use super::{AGAIN, EDITED, ROWS, excerpt, shorten};
 use crate::config::{self, Baseline, VerificationSettings};
-use crate::domain::{Changes, InputDigests, PolicyChange, Problem, Problems, PromptRecord, StateDiff, Verdict};
+use crate::domain::{
+    Changes, Consent, InputDigests, PolicyChange, Problem, Problems, PromptRecord, StateDiff, Verdict,
+};
 use crate::error::Error;
 use crate::eval::Version;
 use crate::eval::lock::Lock;
@@ -149,21 +151,28 @@ pub(super) fn check_policy_base(
     let diff = git::commit(&settings.root, &policy_base.commit)
         .map_err(DiffError::Base)
         .and_then(|commit| since(&today, &commit));
+    // Who accepted it is believed, for what the verdict says that was accepted.
+    let accepted = recorded.weaker_digest.clone().zip(recorded.accepted_weaker.clone());
+    let consent = accepted.map(|(digest, reason)| Consent { digest, reason });
     match diff {
         Ok(mut diff) => {
             // Options that verify does not have may have made more settings weaker, never fewer.
             let of_call = |row: &&PolicyChange| config::definition(&row.kind).is_some() && !diff.rows.contains(row);
             let of_call: Vec<PolicyChange> = recorded.changed.iter().filter(of_call).cloned().collect();
             diff.rows.extend(of_call);
-            let changes = Changes::of(policy_base, diff, recorded.accepted_weaker.clone());
-            if changes.rows != recorded.changed {
-                let count = |rows: &[PolicyChange]| {
+            let mut changes = Changes::of(policy_base, diff);
+            consent.iter().for_each(|consent| changes.accept(consent));
+            if changes.rows != recorded.changed || changes.digest != recorded.weaker_digest {
+                let count = |rows: &[PolicyChange], digest: &Option<String>| {
                     let weaker = rows.iter().filter(|row| row.weaker).count();
-                    format!("{} changes, {weaker} of them weaker", rows.len())
+                    let digest = digest.as_deref().unwrap_or("none");
+                    format!("{} changes, {weaker} of them weaker (digest {digest})", rows.len())
                 };
+                let found = count(&recorded.changed, &recorded.weaker_digest);
+                let expected = count(&changes.rows, &changes.digest);
                 misses.push(
-                    Problem::new(format!("`changed` of the verdict has {}", count(&recorded.changed)))
-                        .expected(format!("{}, as the working tree has since that commit", count(&changes.rows)))
+                    Problem::new(format!("`changed` of the verdict has {found}"))
+                        .expected(format!("{expected}, as the working tree has since that commit"))
                         .hint(AGAIN),
                 );
             }
@@ -172,8 +181,8 @@ pub(super) fn check_policy_base(
         Err(DiffError::CurrentState(problems)) => Err(problems.into()),
         Err(DiffError::Base(problem)) => {
             misses.push(base.unreadable(problem));
-            let diff = StateDiff { rows: recorded.changed.clone() };
-            Ok(Changes::of(policy_base, diff, recorded.accepted_weaker.clone()))
+            let (rows, accepted) = (recorded.changed.clone(), recorded.accepted_weaker.clone());
+            Ok(Changes { rows, accepted, ..Changes::of(policy_base, StateDiff::default()) })
         }
     }
 }

@@ -96,7 +96,8 @@ pub fn verify(path: &Path, layers: &Layers, baseline: Option<&str>) -> Result<Ve
         schedule.map_or(1, Schedule::looks)
     });
     let dataset = same_data.then_some(&survey.dataset);
-    let folded = rows::fold(&recorded, &mut rows, (dataset, &rules), schedule.map(|schedule| (schedule, looks)));
+    let folded =
+        rows::fold((&recorded, &changes), &mut rows, (dataset, &rules), schedule.map(|schedule| (schedule, looks)));
     let read = rows.rows;
     let decision = match folded {
         Ok(rows) => {

@@ -22,7 +22,7 @@ pub(super) fn facts<'a>(
         ),
         confirms: recorded.target != TargetKind::Recorded.as_str(),
         judges: Some(judges),
-        weaker: changes.unaccepted(),
+        changes,
         look: &recorded.look,
         before,
         // Which machine it was is not known; it only ever forbids.

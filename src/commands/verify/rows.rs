@@ -3,7 +3,7 @@
 use super::ROWS;
 use crate::compare::ComparisonBuilder;
 use crate::dataset::Dataset;
-use crate::domain::{Case, CaseRow, Comparison, Design, Outcome, Problem, Quarantine, Skip, Verdict};
+use crate::domain::{Case, CaseRow, Changes, Comparison, Design, Outcome, Problem, Quarantine, Skip, Verdict};
 use crate::plan::Schedule;
 use crate::report::ResultsReader;
 use crate::scoring::Rules;
@@ -19,7 +19,7 @@ pub(super) struct Rows {
 /// each of their cases, and what is to be known of a case comes from them; cases of later looks than that of the verdict
 /// must not have been asked.
 pub(super) fn fold(
-    recorded: &Verdict,
+    (recorded, changes): (&Verdict, &Changes),
     rows: &mut ResultsReader,
     (dataset, rules): (Option<&Dataset>, &Rules),
     schedule: Option<(&Schedule, usize)>,
@@ -34,6 +34,7 @@ pub(super) fn fold(
         })
         .with_policy(&recorded.policy)
         .with_quarantine(Quarantine::of_run(&recorded.policy, &recorded.started_at))
+        .with_base_cases(changes)
     };
     // One for each look up to that of the verdict, which is the last of them.
     let mut all: Vec<ComparisonBuilder> = (0..schedule.map_or(1, |(_, looks)| looks)).map(|_| comparing()).collect();

@@ -1,6 +1,6 @@
 //! One table with a sentence for every reason, and one for what a run is not.
 
-use super::super::fixtures::{WHOLE, alone, compared, policy, weaker_change};
+use super::super::fixtures::{WHOLE, alone, compared, policy, weaker_changes};
 use super::super::speaks_for;
 use super::*;
 use crate::domain::{Attempts, CaseId, Method, Slice, Words as _};
@@ -88,8 +88,8 @@ fn of(
 
 #[test]
 fn every_reason_has_a_sentence_without_jargon() {
-    let weaker = [weaker_change()];
-    let facts = RunContext { weaker: &weaker, ..WHOLE };
+    let changes = weaker_changes();
+    let facts = RunContext { changes: &changes, ..WHOLE };
     let policy = Policy { min_pass_rate: Some(0.9), critical_tags: vec!["legal".to_owned()], ..policy() };
     let mut table = String::new();
     for (_, code) in ReasonCode::WORDS {

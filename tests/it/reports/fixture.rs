@@ -78,7 +78,8 @@ fn changes() -> Changes {
         row("case-deleted", "gone <b>@team</b>\n::error::x", Some("critical"), None, true),
         row("case-added", "refund <b>@team</b>", None, Some("2 checks"), false),
     ];
-    Changes::of(base, StateDiff { rows }, Some("agreed with <b>@legal</b>".into()))
+    let diff = StateDiff { rows, ..StateDiff::default() };
+    Changes { accepted: Some("agreed with <b>@legal</b>".into()), ..Changes::of(base, diff) }
 }
 
 pub(super) fn verdict() -> Verdict {
@@ -101,6 +102,7 @@ pub(super) fn verdict() -> Verdict {
         policy: run.policy,
         policy_base: run.changes.base,
         changed: run.changes.rows,
+        weaker_digest: run.changes.digest,
         accepted_weaker: run.changes.accepted,
         dataset: DatasetRecord { sha256: run.dataset_sha256, cases: run.cases, total: run.total },
         repeats: run.repeats,
