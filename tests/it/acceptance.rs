@@ -64,6 +64,7 @@ fn codes(verdict: &Value) -> Vec<String> {
 #[test]
 fn new_cases_and_new_tags_hide_no_loss() {
     let golden = cases("old", 180, "") + &cases("refund", 20, "\"tags\":[\"refunds\"],");
+    let scattered: Vec<String> = (0..5).map(|i| format!("old-{i}")).collect();
     let lost = |n: usize| (0..n).map(|i| format!("refund-{i}")).collect::<Vec<_>>();
     let project = repository(&golden, "target = \"recorded\"\nanswers = \"reports/answers.jsonl\"\n");
     eval(&project, &lost(10)).assert_exit(10);
@@ -72,26 +73,33 @@ fn new_cases_and_new_tags_hide_no_loss() {
     let untagged = golden.replace("\"tags\":[\"refunds\"],", "");
     let easy = cases("easy", 3_000, "");
     let heavy = cases("heavy", 40, "\"weight\":1000,");
-    for (change, wrong, code, first) in [
-        (golden.clone() + &easy, 0, 0, "not_worse"),
-        (golden.clone() + &easy, 10, 10, "regression"),
-        (golden.clone() + &heavy, 10, 10, "regression"),
-        (untagged + &easy, 10, 10, "regression"),
+    for (change, wrong, code, first, at_base) in [
+        (golden.clone() + &easy, &lost(0), 0, "not_worse", false),
+        // What its tag shows is shown however many cases are added without it.
+        (golden.clone() + &easy, &lost(16), 10, "slice", false),
+        (golden.clone() + &heavy, &lost(16), 10, "slice", false),
+        (untagged + &easy, &lost(16), 10, "regression", true),
         // Neither shown nor ruled out.
-        (golden.clone() + &easy, 5, 11, "base_cases"),
+        (golden.clone() + &easy, &scattered, 11, "base_cases", true),
         // Under other names they are the same cases.
-        (golden.replace("\"refund-", "\"renamed-") + &easy, 10, 10, "regression"),
+        (golden.replace("\"refund-", "\"renamed-") + &easy, &lost(16), 10, "slice", false),
+        (
+            golden.replace("\"refund-", "\"renamed-").replace("\"tags\":[\"refunds\"],", "") + &easy,
+            &lost(16),
+            10,
+            "regression",
+            true,
+        ),
     ] {
         project.write("golden/cases.jsonl", &change);
-        let wrong: Vec<String> =
-            lost(wrong).iter().flat_map(|id| [id.clone(), id.replace("refund", "renamed")]).collect();
+        let wrong: Vec<String> = wrong.iter().flat_map(|id| [id.clone(), id.replace("refund", "renamed")]).collect();
         let ran = eval(&project, &wrong);
         let verdict = verdict(&project);
         assert_eq!((ran.code, codes(&verdict)[0].as_str()), (code, first), "{}", ran.transcript());
         let told = verdict["reasons"][0]["message"].as_str().unwrap();
-        assert_eq!(told.contains("cases of the base"), code != 0, "{told}");
+        assert_eq!(told.contains("cases of the base"), at_base, "{told}");
         let sentence = verdict["sentence"].as_str().unwrap();
-        assert_eq!(sentence.contains("that were there before this change"), code != 0, "{sentence}");
+        assert_eq!(sentence.contains("that were there before this change"), at_base, "{sentence}");
 
         // Computed again it is the same.
         let verified = project.run("verify --prompt v2 reports/eval/verdict.json");
