@@ -73,7 +73,7 @@ fn render(layers: &Layers, name: &str, id: &str) -> Result<(), Error> {
         return Err(problem.did_you_mean(id, ids.iter().map(|id| id.as_str())).into());
     };
     let request = version.render(&case)?;
-    let target = layers.target()?;
+    let target = layers.target();
     let (version, delivery) = layers.call(target)?;
     let encoder = (target.def().encoder)(&ProviderConfig {
         base_url: layers.base_url(target),

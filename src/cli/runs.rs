@@ -5,7 +5,7 @@ use super::record::number;
 use super::terminal::print_line;
 use crate::commands;
 use crate::config::Environment;
-use crate::domain::Problem;
+use crate::domain::{Policy, Problem, Sequential};
 use crate::error::Error;
 use crate::exit;
 use crate::report::runs;
@@ -43,7 +43,9 @@ pub(super) fn compare(options: Compare, environment: Environment) -> Result<u8, 
     let Compare { first, second, gate, json, settings } = options;
     let (first, second) = (run_number(&first)?, run_number(&second)?);
     let layers = settings.layers(environment).check()?;
-    let compared = commands::compare(layers.root(), first, second, layers.policy()?, gate)?;
+    // Both runs are whole, and each is the other's baseline.
+    let policy = Policy { min_pass_rate: None, sequential: Sequential::Off, ..layers.policy() };
+    let compared = commands::compare(layers.root(), first, second, policy, gate)?;
     print_line(&if json { runs::compared_json(&compared) } else { runs::compared(&compared) });
     Ok(compared.exit_code)
 }

@@ -1,6 +1,6 @@
 //! All settings, each in one row. The order of rows is that of the help, and the headings are those of `eval --help`.
 
-use super::definition::{Definition, Group, Scope, Weaker, settings};
+use super::definition::{Definition, Group, Reader, Scope, Weaker, settings};
 use super::value::{AGE, Kind, LONG_TIME, TIME, Value, providers, share, words};
 use crate::domain::{Consent, Estimand, MOST_ATTEMPTS, Metric, Policy, string_enum};
 use crate::plan::Shard;
@@ -255,39 +255,58 @@ settings! {
     }
 }
 
+/// A group among its kind.
+pub(super) struct GroupDef {
+    definitions: &'static [Definition],
+    /// Reads it for its mistakes.
+    check: fn(&mut Reader<'_>),
+}
+
+const fn group<G: Group>() -> GroupDef {
+    GroupDef { definitions: G::DEFINITIONS, check: |reader| drop(G::read(reader)) }
+}
+
 /// Groups of the file's top level.
-const TOP: &[&[Definition]] = &[
-    Prompts::DEFINITIONS,
-    Output::DEFINITIONS,
-    ConfigFile::DEFINITIONS,
-    Cases::DEFINITIONS,
-    Part::DEFINITIONS,
-    Service::DEFINITIONS,
-    Transport::DEFINITIONS,
-    Recordings::DEFINITIONS,
-    LimitSettings::DEFINITIONS,
-    Continuation::DEFINITIONS,
-    DifferenceRules::DEFINITIONS,
-    VerdictRules::DEFINITIONS,
-    Exceptions::DEFINITIONS,
-    Acceptance::DEFINITIONS,
+const TOP: &[GroupDef] = &[
+    group::<Prompts>(),
+    group::<Output>(),
+    group::<ConfigFile>(),
+    group::<Cases>(),
+    group::<Part>(),
+    group::<Service>(),
+    group::<Transport>(),
+    group::<Recordings>(),
+    group::<LimitSettings>(),
+    group::<Continuation>(),
+    group::<DifferenceRules>(),
+    group::<VerdictRules>(),
+    group::<Exceptions>(),
+    group::<Acceptance>(),
 ];
+
+/// Groups that are tables of the file.
+const TABLES: &[GroupDef] = &[group::<GateTable>(), group::<GuardrailTable>(), group::<PolicyTable>()];
+
+/// Finds every mistake in every setting.
+pub(super) fn check(reader: &mut Reader<'_>) {
+    TOP.iter().chain(TABLES).for_each(|group| (group.check)(reader));
+}
 
 /// Settings of the file's top level, without those of the command line alone.
 pub(super) fn top() -> impl Iterator<Item = &'static Definition> {
-    let all = TOP.iter().copied().flatten();
+    let all = TOP.iter().flat_map(|group| group.definitions);
     all.filter(|definition| definition.scope != Scope::CommandLine)
 }
 
 /// Settings of the command line alone.
 pub(super) fn typed_only() -> impl Iterator<Item = &'static Definition> {
-    let all = TOP.iter().copied().flatten();
+    let all = TOP.iter().flat_map(|group| group.definitions);
     all.filter(|definition| definition.scope == Scope::CommandLine)
 }
 
 /// All settings that have a variable.
 pub(super) fn all() -> impl Iterator<Item = &'static Definition> {
-    top().chain(GateTable::DEFINITIONS).chain(GuardrailTable::DEFINITIONS).chain(PolicyTable::DEFINITIONS)
+    top().chain(TABLES.iter().flat_map(|group| group.definitions))
 }
 
 /// A setting by its name, wherever it may be written.

@@ -68,7 +68,7 @@ impl Layers {
         let foreign = groups::all()
             .filter_map(|definition| Some((definition.key, foreign(&environment, definition.variable?)?)))
             .collect();
-        Layers {
+        let mut layers = Layers {
             root: root.to_owned(),
             shown: shown.to_owned(),
             options,
@@ -76,12 +76,16 @@ impl Layers {
             foreign,
             file,
             environment,
-            problems,
+            problems: Problems::default(),
             warnings,
-        }
+        };
+        groups::check(&mut layers.reader(&mut problems));
+        layers.check_rules(&mut problems);
+        layers.problems = problems;
+        layers
     }
 
-    /// For commands that need few settings: the file has no mistake.
+    /// For commands that need few settings: none of all has a mistake.
     pub fn check(self) -> Result<Layers, Problems> {
         self.problems.clone().or(self)
     }
@@ -98,14 +102,14 @@ impl Layers {
         self.by_precedence().into_iter().find_map(|layer| layer.get(key))
     }
 
-    pub(super) fn group<G: Group>(&self, problems: &mut Problems) -> G {
-        self.reader(problems).group()
+    /// A group of settings. Its mistakes are known since all layers were read.
+    pub(super) fn group<G: Group>(&self) -> G {
+        self.reader(&mut Problems::default()).group()
     }
 
     /// The output folder, which is cleared before anything else is looked at.
     pub fn out(&self) -> PathBuf {
-        // A mistake in it is found with all others.
-        let groups::Output { out, .. } = self.group(&mut Problems::default());
+        let groups::Output { out, .. } = self.group();
         self.under_root(&out)
     }
 
@@ -123,7 +127,7 @@ impl Layers {
     }
 
     pub fn golden(&self) -> Vec<PathBuf> {
-        let groups::Cases { golden, .. } = self.group(&mut Problems::default());
+        let groups::Cases { golden, .. } = self.group();
         golden.iter().map(|path| self.under_root(path)).collect()
     }
 
@@ -140,10 +144,9 @@ impl Layers {
     }
 
     /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
-    pub fn target(&self) -> Result<TargetKind, Problems> {
-        let mut problems = Problems::default();
-        let groups::Service { target, .. } = self.group(&mut problems);
-        problems.or(target.unwrap_or(TargetKind::Gemini))
+    pub fn target(&self) -> TargetKind {
+        let groups::Service { target, .. } = self.group();
+        target.unwrap_or(TargetKind::Gemini)
     }
 
     pub(super) fn models_for(&self, target: TargetKind) -> ModelChoice {
@@ -156,7 +159,7 @@ impl Layers {
     }
 
     pub fn models(&self) -> ModelChoice {
-        self.models_for(self.target().unwrap_or(TargetKind::Gemini))
+        self.models_for(self.target())
     }
 
     /// The base URL of a target, if one is set: option, `PROMPTGATE_BASE_URL`, the variable of the target's SDKs, file.

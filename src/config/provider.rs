@@ -66,7 +66,7 @@ impl Layers {
         offline: bool,
         problems: &mut Problems,
     ) -> Result<ProviderSettings, Problems> {
-        let Service { target, .. } = self.group(problems);
+        let Service { target, .. } = self.group();
         let expected = target.unwrap_or(TargetKind::Gemini);
         let (api_version, delivery) = self.form(expected, problems);
         let batch = self.batch(expected, delivery, problems);
@@ -99,7 +99,7 @@ impl Layers {
             }
         }
         let ProviderDef { versions, streams, .. } = *target.def();
-        let Transport { api_version: ApiVersion(version), stream, .. } = self.group(problems);
+        let Transport { api_version: ApiVersion(version), stream, .. } = self.group();
         (
             if versions { version } else { gemini::VERSION.to_owned() },
             if streams && stream { Delivery::Stream } else { Delivery::Whole },
@@ -115,7 +115,7 @@ impl Layers {
 
     /// How batch jobs are waited for, if the answers are to come through them. Mistakes in the group are those of the form.
     fn batch(&self, target: TargetKind, delivery: Delivery, problems: &mut Problems) -> Option<BatchSettings> {
-        let Transport { batch, batch_poll, batch_wait, .. } = self.group(&mut Problems::default());
+        let Transport { batch, batch_poll, batch_wait, .. } = self.group();
         if !batch || !target.def().batches {
             return None;
         }
@@ -281,9 +281,9 @@ pub struct BatchService {
 impl Layers {
     pub fn batch_service(&self) -> Result<BatchService, Problems> {
         let mut problems = Problems::default();
-        let Service { target, .. } = self.group(&mut problems);
-        let Transport { api_version: ApiVersion(api_version), .. } = self.group(&mut problems);
-        let LimitSettings { timeout, .. } = self.group(&mut problems);
+        let Service { target, .. } = self.group();
+        let Transport { api_version: ApiVersion(api_version), .. } = self.group();
+        let LimitSettings { timeout, .. } = self.group();
         let target = target.unwrap_or(TargetKind::Gemini);
         let mut service = BatchService { target, base_url: self.base_url(target), api_version, key: None, timeout };
         if !target.def().batches {

@@ -5,19 +5,22 @@ use super::layers::Layers;
 use crate::domain::{Guardrails, Policy, Problem, Problems, Sequential};
 
 impl Layers {
-    /// The rules of a verdict between two arms, for commands that need few settings.
-    pub fn policy(&self) -> Result<Policy, Problems> {
-        let mut problems = Problems::default();
-        let policy = self.policy_rules(&mut problems);
-        problems.or(Policy { min_pass_rate: None, sequential: Sequential::Off, ..policy })
+    /// The rules of a verdict.
+    pub fn policy(&self) -> Policy {
+        self.policy_and_problems().0
     }
 
-    /// The rules of the verdict. Their bounds are those of [`Policy::check`].
-    pub(super) fn policy_rules(&self, problems: &mut Problems) -> Policy {
-        let difference: DifferenceRules = self.group(problems);
-        let verdict: VerdictRules = self.group(problems);
-        let gate: GateTable = self.group(problems);
-        let guardrails: GuardrailTable = self.group(problems);
+    pub(super) fn check_rules(&self, problems: &mut Problems) {
+        problems.append(self.policy_and_problems().1);
+    }
+
+    /// Their bounds are those of [`Policy::check`].
+    fn policy_and_problems(&self) -> (Policy, Problems) {
+        let mut problems = Problems::default();
+        let difference: DifferenceRules = self.group();
+        let verdict: VerdictRules = self.group();
+        let gate: GateTable = self.group();
+        let guardrails: GuardrailTable = self.group();
         let mut critical_tags: Vec<String> = gate.critical_tags.iter().map(|tag| tag.trim().to_owned()).collect();
         critical_tags.sort();
         critical_tags.dedup();
@@ -46,10 +49,10 @@ impl Layers {
             },
             ..Policy::default()
         };
-        let policy = self.reader(problems).quarantine(&self.file.quarantine, policy);
+        let policy = self.reader(&mut problems).quarantine(&self.file.quarantine, policy);
         let found = policy.check().err().unwrap_or_default();
         problems.extend(found.iter().map(|problem| self.placed(problem)));
-        policy
+        (policy, problems)
     }
 
     /// A problem of a rule, where the rule stands.

@@ -152,16 +152,16 @@ impl Layers {
     fn settle_for(self, purpose: Purpose) -> Result<Settings, Problems> {
         let mut problems = self.problems.clone();
         let arms = self.arms(purpose, &mut problems);
-        let Cases { case, tag, limit, repeat, .. } = self.group(&mut problems);
-        let Part { failed, shard } = self.group(&mut problems);
-        let limits: LimitSettings = self.group(&mut problems);
+        let Cases { case, tag, limit, repeat, .. } = self.group();
+        let Part { failed, shard } = self.group();
+        let limits: LimitSettings = self.group();
         self.check_retries(&limits, &mut problems);
-        let Continuation { resume, dry_run } = self.group(&mut problems);
-        let Output { snapshots, no_gate, quiet, color, .. } = self.group(&mut problems);
+        let Continuation { resume, dry_run } = self.group();
+        let Output { snapshots, no_gate, quiet, color, .. } = self.group();
         let gated = purpose == Purpose::Verdict && !no_gate;
-        let policy = self.policy_rules(&mut problems);
-        let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
-        let exceptions: Exceptions = self.group(&mut problems);
+        let policy = self.policy();
+        let DifferenceRules { judge_calibration, .. } = self.group();
+        let exceptions: Exceptions = self.group();
         let policy_base = self.policy_base(&exceptions);
         if purpose == Purpose::Verdict {
             problems.extend(self.hidden_switches());
@@ -179,7 +179,7 @@ impl Layers {
         if purpose != Purpose::Judges {
             problems.extend(self.not_early(&policy, gated && arms.baseline == Baseline::None));
         }
-        let Recordings { answers } = self.group(&mut problems);
+        let Recordings { answers } = self.group();
         let provider = match self.provider(&answers, limits.cache == Cache::Only, &mut problems) {
             Ok(provider) => provider,
             Err(found) => {
@@ -248,7 +248,7 @@ impl Layers {
             }
             Purpose::Verdict => {
                 let (prompt, candidates) = self.reader(problems).candidates();
-                let Prompts { baseline, .. } = self.group(problems);
+                let Prompts { baseline, .. } = self.group();
                 if prompt.is_none() {
                     problems.push(no_prompt());
                 } else if baseline.is_none() {

@@ -39,12 +39,12 @@ impl Layers {
     pub fn verification(&self, target: &str, baseline: Option<&str>) -> Result<VerificationSettings, Problems> {
         let mut problems = self.problems.clone();
         let prompt = self.reader(&mut problems).only_candidate();
-        let named: Prompts = self.group(&mut problems);
-        let policy = self.policy_rules(&mut problems);
-        let DifferenceRules { judge_calibration, .. } = self.group(&mut Problems::default());
-        let Acceptance { max_age } = self.group(&mut problems);
-        let exceptions: Exceptions = self.group(&mut problems);
-        let Transport { api_version, .. } = self.group(&mut problems);
+        let named: Prompts = self.group();
+        let policy = self.policy();
+        let DifferenceRules { judge_calibration, .. } = self.group();
+        let Acceptance { max_age } = self.group();
+        let exceptions: Exceptions = self.group();
+        let Transport { api_version, .. } = self.group();
         if prompt.is_none() {
             problems.push(no_prompt());
         }

@@ -328,6 +328,35 @@ fn prompts_are_listed_rendered_and_compared() {
     project.run("prompt render v2 --case case-0000").assert_exit(2);
 }
 
+/// A mistake in a setting of another command would else be found on the day that command is needed.
+#[test]
+fn settings_of_one_command_are_checked_by_all() {
+    let project = Project::with_cases(2);
+    project.write(
+        "promptgate.toml",
+        "candidate = \"v2\"\nbaseline = \"v1\"\nmargin = 2.0\nmax_age = \"x\"\nretries = -1\n[gate]\nslice_q = 7\n",
+    );
+    for command in [
+        "eval",
+        "eval --dry-run",
+        "golden lint",
+        "golden stats",
+        "prompt list",
+        "runs flaky",
+        "compare 1 2",
+        "verify",
+        "promote v2",
+        "judge calibrate",
+        "gate calibrate",
+        "record export --to out.jsonl",
+    ] {
+        let ran = project.run(command).assert_exit(2);
+        for mistake in ["toml:3:10: `margin` is 2", "toml:4:11: ", "toml:5:11: ", "toml:7:11: `slice_q` is 7"] {
+            assert_eq!(ran.stderr.matches(mistake).count(), 1, "{command} {mistake}\n{}", ran.transcript());
+        }
+    }
+}
+
 #[test]
 fn usage_mistakes_exit_2_and_help_exits_0() {
     let project = Project::empty();
