@@ -128,7 +128,7 @@ impl Changes {
         let weaker = rows.iter().filter(|row| row.weaker);
         let named = weaker.map(|row| format!("{:?}", (&row.kind, &row.what, &row.before, &row.after)).into_bytes());
         let pieces: Vec<Vec<u8>> = named.chain(contents.iter().map(|content| content.to_vec())).collect();
-        let whole = hex(&digest(pieces.iter().map(Vec::as_slice)));
+        let whole = hex(digest(pieces.iter().map(Vec::as_slice)));
         let digest = rows.first().is_some_and(|row| row.weaker).then(|| whole[..Changes::DIGITS].to_owned());
         let more = rows.len().saturating_sub(Changes::KEPT);
         if more > 0 {
