@@ -59,7 +59,7 @@ fn decisions(c: &mut Criterion) {
 fn simulating(c: &mut Criterion) {
     let simulation = Simulation {
         cases: 200,
-        weights: Vec::new(),
+        units: Vec::new(),
         repeats: 3,
         rule: RULE,
         scenario: Scenario::Std,

@@ -3,7 +3,7 @@
 use super::gate_calibrate::calibrate;
 use super::options::{Gate as Command, Simulate, choice};
 use super::terminal::{print_json, print_line};
-use crate::commands::{Row, Rule, Scenario, Simulation};
+use crate::commands::{Row, Rule, Scenario, Simulation, UnitGroup};
 use crate::config::{Cases, DifferenceRules, Environment, VerdictRules};
 use crate::domain::{Problem, Problems, Sequential, Words as _};
 use crate::error::Error;
@@ -17,16 +17,18 @@ pub(super) fn gate(command: Command, environment: Environment) -> Result<u8, Err
     }
 }
 
-/// `20x9`: 20 cases of weight 9.
-fn weight_group(text: &str) -> Result<(u32, u32), Problem> {
-    let parts = text.split_once('x').and_then(|(cases, weight)| cases.parse().ok().zip(weight.parse().ok()));
-    parts.filter(|(cases, weight)| *cases > 0 && *weight > 0).ok_or_else(|| {
-        Problem::new(format!("--weights {text}")).expected("COUNTxWEIGHT in whole numbers, like 180x1 20x9")
-    })
+/// `20x9`: 20 cases of weight 9, or 20 clusters of nine cases.
+fn unit_group(option: &str, text: &str) -> Result<UnitGroup, Problem> {
+    let parts = text.split_once('x').and_then(|(units, size)| Some((units.parse::<u32>().ok()?, size.parse().ok()?)));
+    let (units, size): (u32, u32) = parts.filter(|(units, size)| *units > 0 && *size > 0).ok_or_else(|| {
+        Problem::new(format!("{option} {text}")).expected("COUNTxSIZE in whole numbers, like 180x1 20x9")
+    })?;
+    let cases = if option == "--clusters" { size } else { 1 };
+    Ok(UnitGroup { units: units.into(), size: size.into(), cases })
 }
 
 fn simulate(options: Simulate) -> Result<u8, Error> {
-    let Simulate { n, weights, scenario: scenario_name, runs, seed, difference, json, settings } = options;
+    let Simulate { n, weights, clusters, scenario: scenario_name, runs, seed, difference, json, settings } = options;
     let mut problems = Problems::default();
     let DifferenceRules { margin, tolerance, alpha, block_alpha, estimand, .. } = settings.group(&mut problems);
     let Cases { repeat, .. } = settings.group(&mut problems);
@@ -35,15 +37,16 @@ fn simulate(options: Simulate) -> Result<u8, Error> {
         problems.push(problem);
         Scenario::Std
     });
-    let weights = weights.iter().filter_map(|group| weight_group(group).map_err(|problem| problems.push(problem)).ok());
-    let weights: Vec<(u32, u32)> = weights.collect();
+    let groups = weights.iter().map(|text| ("--weights", text)).chain(clusters.iter().map(|text| ("--clusters", text)));
+    let units: Vec<UnitGroup> = groups
+        .filter_map(|(option, text)| unit_group(option, text).map_err(|problem| problems.push(problem)).ok())
+        .collect();
     problems.or(())?;
-    let n =
-        if weights.is_empty() { n } else { weights.iter().fold(0, |sum: u32, (cases, _)| sum.saturating_add(*cases)) };
+    let cases: u64 = units.iter().map(|group| group.units * u64::from(group.cases)).sum();
+    let n = if units.is_empty() { n } else { u32::try_from(cases).unwrap_or(u32::MAX) };
     let sequential = if early { Sequential::Looks } else { Sequential::Off };
     let rule = Rule { margin, tolerance, alpha, block_alpha };
-    let simulation =
-        Simulation { cases: n, weights, repeats: repeat, rule, scenario, estimand, sequential, runs, seed };
+    let simulation = Simulation { cases: n, units, repeats: repeat, rule, scenario, estimand, sequential, runs, seed };
     let rows = simulation.table(&difference)?;
     let share = |decided: u32| f64::from(decided) / f64::from(runs);
     if json {

@@ -185,6 +185,9 @@ pub(super) struct Simulate {
     /// Cases of different weights instead, like 180x1 20x9: 180 that weigh 1, and 20 that weigh 9
     #[arg(long, value_name = "COUNTxWEIGHT", num_args = 1.., conflicts_with = "n")]
     pub(super) weights: Vec<String>,
+    /// Clusters of cases instead, like 60x1 30x4: 60 of one case each, and 30 of four
+    #[arg(long, value_name = "COUNTxCASES", num_args = 1.., conflicts_with_all = ["n", "weights"])]
+    pub(super) clusters: Vec<String>,
     /// What the cases are like
     #[arg(long, value_name = "NAME", default_value = "std", value_parser = WordParser(|| names(Scenario::WORDS)))]
     pub(super) scenario: String,

@@ -14,7 +14,7 @@ mod verify;
 
 pub use crate::eval::approvals::unreferenced;
 pub use crate::gate::aa_test::DecisionShares;
-pub use crate::gate::simulate::{Row, Scenario, Simulation};
+pub use crate::gate::simulate::{Row, Scenario, Simulation, UnitGroup};
 pub use crate::stats::rule::Rule;
 pub use batches::{CancelOutcome, CancelReport, cancel, waiting};
 pub use gate_calibrate::{GateCalibration, gate_calibrate};

@@ -3,7 +3,8 @@
 use super::RunContext;
 use crate::domain::{
     Calibration, Changes, Comparison, Completion, Counts, DecidingJudge, DecidingJudges, Estimand, JudgeUse, Look,
-    LooksBefore, Metric, PairCounts, Policy, PolicyBase, PolicyChange, RateSums, StateDiff, Tally, Unit, Units,
+    LooksBefore, Metric, PairCounts, Policy, PolicyBase, PolicyChange, RateSums, Slice, StateDiff, TagSums, Tally,
+    Unit, Units,
 };
 use std::collections::BTreeMap;
 
@@ -65,6 +66,21 @@ pub(super) fn compared(histogram: &[(i64, u64)], repeats: u32) -> Comparison {
         candidate_rate: rate(candidate),
         ..Comparison::default()
     }
+}
+
+/// A tag whose cases have these differences, in repeats.
+pub(super) fn tag(name: &str, histogram: &[(i64, u64)]) -> TagSums {
+    let differences = units(&histogram.iter().copied().collect());
+    TagSums {
+        slice: Slice { tag: name.to_owned(), n: differences.count(), ..Slice::default() },
+        missing_against: differences.clone(),
+        missing_for: differences,
+    }
+}
+
+/// A comparison by tags alone.
+pub(super) fn compared_tags(repeats: u32, slices: Vec<TagSums>) -> Comparison {
+    Comparison { repeats, parts: repeats.into(), has_baseline: true, slices, ..Comparison::default() }
 }
 
 /// A complete run without a baseline: cases by passing repeats.

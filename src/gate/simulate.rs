@@ -65,8 +65,8 @@ impl Scenario {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulation {
     pub cases: u32,
-    /// How many cases of which weight; empty where all weigh the same.
-    pub weights: Vec<(u32, u32)>,
+    /// Weighted cases or clusters that make up the cases; empty where a case is a unit of its own and all weigh the same.
+    pub units: Vec<UnitGroup>,
     pub repeats: u32,
     pub rule: Rule,
     pub scenario: Scenario,
@@ -131,9 +131,9 @@ impl Simulation {
                     .expected("0 < tolerance <= margin < 1 and 0 < alpha < 0.5"),
             );
         }
-        if !self.weights.is_empty() && (self.sequential != Sequential::Off || self.estimand == Estimand::Dataset) {
+        if !self.units.is_empty() && (self.sequential != Sequential::Off || self.estimand == Estimand::Dataset) {
             problems.push(Problem::new(
-                "weighted cases are simulated for the estimand population, without looks on the way",
+                "weights and clusters are simulated for the estimand population, without looks on the way",
             ));
         }
         if self.sequential != Sequential::Off && self.estimand == Estimand::Dataset {
@@ -159,16 +159,12 @@ impl Simulation {
             Estimand::Dataset => Some(self.scenario.dataset(self.cases, difference)),
         };
         let looks = self.looks();
-        let units: Vec<UnitGroup> = self
-            .weights
-            .iter()
-            .map(|(units, size)| UnitGroup { units: u64::from(*units), size: u64::from(*size), cases: 1 })
-            .collect();
+        let clustered = self.units.iter().any(|group| group.cases > 1);
+        let kind = if clustered { UnitKind::Cluster } else { UnitKind::Case };
         let decide = |random: &mut Random| {
-            if !units.is_empty() {
+            if !self.units.is_empty() {
                 let shift = Shift::new(self.scenario, difference);
-                let (promotes, blocks) =
-                    self.rule.decide(&shift.of_units(&units, self.repeats, UnitKind::Case, random));
+                let (promotes, blocks) = self.rule.decide(&shift.of_units(&self.units, self.repeats, kind, random));
                 return (promotes, blocks, self.cases);
             }
             if let Some(cases) = &dataset {
@@ -337,10 +333,10 @@ fn beta_4_2(random: &mut Random) -> f64 {
 
 /// Alike units: clusters of so many cases, or cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UnitGroup {
-    pub(super) units: u64,
-    pub(super) size: u64,
-    pub(super) cases: u32,
+pub struct UnitGroup {
+    pub units: u64,
+    pub size: u64,
+    pub cases: u32,
 }
 
 /// A planned run with an equally good candidate.

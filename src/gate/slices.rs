@@ -151,7 +151,7 @@ fn listed(names: Vec<String>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixtures::{draw_differences, policy, units};
+    use super::super::fixtures::{compared_tags as compared, draw_differences, policy, tag, units};
     use super::*;
     use crate::domain::{Look, TagSums, Unit, Units};
     use std::collections::BTreeMap;
@@ -159,20 +159,6 @@ mod tests {
     fn analyze(policy: &Policy, comparison: &Comparison) -> SliceFindings {
         let levels = Levels::of(policy, &Look::ONLY).unwrap();
         super::analyze(policy, &levels, comparison)
-    }
-
-    /// A tag whose cases have these differences, in repeats.
-    fn tag(name: &str, histogram: &[(i64, u64)]) -> TagSums {
-        let differences = units(&histogram.iter().copied().collect());
-        TagSums {
-            slice: Slice { tag: name.to_owned(), n: differences.count(), ..Slice::default() },
-            missing_against: differences.clone(),
-            missing_for: differences,
-        }
-    }
-
-    fn compared(repeats: u32, slices: Vec<TagSums>) -> Comparison {
-        Comparison { repeats, parts: repeats.into(), has_baseline: true, slices, ..Comparison::default() }
     }
 
     fn gates(looked: &SliceFindings) -> Vec<(&str, SliceGate)> {
@@ -269,7 +255,7 @@ mod tests {
         insta::assert_snapshot!(looked.reasons[0].message, @"5 tags got worse, whatever the average says: a (50% against 100% in 20 cases, p 0.001), b (20 cases, p 0.001), c (20 cases, p 0.001) and 2 more");
     }
 
-    /// Cases as in the table of docs/gate.md, of which the candidate loses the given share in the first tag.
+    /// Cases as in the table of docs/statistics.md, of which the candidate loses the given share in the first tag.
     fn simulated(tags: usize, cases: u32, loss: f64, random: &mut fastrand::Rng) -> Comparison {
         let slices = (0..tags).map(|i| {
             let loss = if i == 0 { loss } else { 0.0 };

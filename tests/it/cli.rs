@@ -410,6 +410,13 @@ fn a_simulation_says_all_that_is_wrong_with_its_options() {
     ] {
         assert!(ran.stderr.contains(part), "{part}: {}", ran.stderr);
     }
+    for (groups, problem) in [
+        ("--clusters 3", "--clusters 3"),
+        ("--weights 0x4", "--weights 0x4"),
+        ("--clusters 9x999999999", "the number of cases is"),
+    ] {
+        project.run(&format!("gate simulate {groups}")).assert_exit(2).assert_stderr(problem);
+    }
     project.run("gate simulate --n 1000000 --runs 1000000").assert_exit(2).assert_stderr("cases x repeats x runs");
 }
 

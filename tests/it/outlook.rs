@@ -77,6 +77,37 @@ fn weights_and_clusters_are_counted_while_the_files_are_read() {
     insta::assert_snapshot!(with(&|_| "\"cluster\":\"one\"".to_owned()), @"an equally good candidate would be promoted with a chance of less than 1% (80% would take about 21000 cases, in as many more clusters); no loss would be blocked as often as 4 times in 5; with fewer than 14000 cases even one that differs nowhere is not promoted; by typical noise, there is no earlier run to go by");
 }
 
+/// 405 cases in 108 clusters, their sizes as a geometric distribution has them.
+#[test]
+fn clusters_of_unequal_size_are_foretold_as_simulated_and_promoted() {
+    const CLUSTERS: [(usize, usize); 10] =
+        [(25, 1), (19, 2), (16, 3), (13, 4), (10, 5), (7, 6), (6, 7), (4, 8), (4, 9), (4, 10)];
+    let sizes = CLUSTERS.iter().flat_map(|(clusters, size)| std::iter::repeat_n(*size, *clusters));
+    let names: Vec<usize> = sizes.enumerate().flat_map(|(name, size)| std::iter::repeat_n(name, size)).collect();
+    let fake = Fake::answering("nine");
+    let project = Project::with_cases(405);
+    let rows: Vec<String> = project
+        .read("golden/cases.jsonl")
+        .lines()
+        .zip(&names)
+        .map(|(row, name)| format!("{{\"cluster\":\"c{name}\",{}", &row[1..]))
+        .collect();
+    assert_eq!(rows.len(), names.len());
+    project.write("golden/cases.jsonl", rows.join("\n"));
+
+    let groups = CLUSTERS.map(|(clusters, size)| format!("{clusters}x{size}")).join(" ");
+    let ran = project.run(&format!("gate simulate --clusters {groups} --difference 0 --runs 1000 --json"));
+    let table = ran.assert_exit(0).json();
+    assert_eq!(table["cases"], 405);
+    let simulated = 100.0 * table["rows"][0]["promote"].as_f64().unwrap();
+    let said = foretold(&project, &fake, "");
+    let chance: f64 = said.split_once("about ").unwrap().1.split_once('%').unwrap().0.parse().unwrap();
+    assert!((chance - simulated).abs() <= 5.0 && simulated > 50.0, "{simulated}: {said}");
+
+    let ran = eval(&project, &fake, "--repeat 1").assert_exit(0);
+    assert_eq!(project.verdict()["promotable"], true, "{}", ran.transcript());
+}
+
 /// One case or cluster must not be as much as the margin by itself, because then no number of cases could tell.
 #[test]
 fn a_unit_that_alone_could_be_the_margin_is_refused() {

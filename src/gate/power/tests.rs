@@ -212,7 +212,21 @@ fn weights_and_clusters_tell_less() {
     assert!(one.warning().is_some());
 }
 
-/// Weights and few cases as `gate simulate` has them, within five points; 1,000 runs.
+/// 108 clusters of 405 cases, with sizes as a geometric distribution has them: up to the heaviest that is not refused.
+const GEOMETRIC: [(u64, u32, u64); 10] = [
+    (1, 1, 25),
+    (2, 2, 19),
+    (3, 3, 16),
+    (4, 4, 13),
+    (5, 5, 10),
+    (6, 6, 7),
+    (7, 7, 6),
+    (8, 8, 4),
+    (9, 9, 4),
+    (10, 10, 4),
+];
+
+/// Weights, clusters and few cases as `gate simulate` has them, within five points; 1,000 runs.
 #[test]
 fn forecasts_are_those_of_the_simulation() {
     let policy = policy();
@@ -220,10 +234,11 @@ fn forecasts_are_those_of_the_simulation() {
         PlannedComparison::new(&policy, &design(repeats, Estimand::Population), sizes, VarianceSource::Typical)
             .promotes(RUNS)
     };
-    let simulated = |cases, weights: &[(u32, u32)], repeats| {
+    let simulated = |cases, units: &[(u64, u32, u64)], repeats| {
+        let units = units.iter().map(|(size, cases, units)| UnitGroup { units: *units, size: *size, cases: *cases });
         let simulation = Simulation {
             cases,
-            weights: weights.to_vec(),
+            units: units.collect(),
             repeats,
             rule: Rule::of(&policy),
             scenario: Scenario::Std,
@@ -242,9 +257,14 @@ fn forecasts_are_those_of_the_simulation() {
     }
     for weight in [3, 5, 10, 20] {
         let sizes = groups(200, &[(1, 1, 199), (weight, 1, 1)]);
-        let (got, want) = (typical(3, &sizes), simulated(200, &[(199, 1), (1, weight as u32)], 3));
+        let (got, want) = (typical(3, &sizes), simulated(200, &[(1, 1, 199), (weight, 1, 1)], 3));
         assert!((got - want).abs() < 0.05, "one of {weight}: {got} {want}");
     }
+    let clusters = groups(405, &GEOMETRIC);
+    assert_eq!((clusters.of_units().units, clusters.of_units().size), (108.0, 405.0));
+    assert_eq!(clusters.dominating(policy.margin), None);
+    let (got, want) = (typical(3, &clusters), simulated(405, &GEOMETRIC, 3));
+    assert!((got - want).abs() < 0.05 && want > 0.5, "geometric clusters: {got} {want}");
     // The noise that is known of earlier answers tells as much as those of the scenario.
     for (cases, repeats) in [(45, 5), (50, 1), (50, 3)] {
         let got = planned(&policy, cases.into(), repeats, Estimand::Population).promotes(RUNS);

@@ -1,5 +1,8 @@
+use super::super::fixtures::{compared_tags, policy, tag};
+use super::super::looks::Levels;
+use super::super::slices;
 use super::*;
-use crate::domain::Words as _;
+use crate::domain::{Look, Policy, ReasonCode, Words as _};
 use std::collections::BTreeMap;
 
 /// The reference has one error for both.
@@ -7,7 +10,7 @@ const RULE: Rule = Rule { margin: 0.05, tolerance: 0.01, alpha: 0.05, block_alph
 
 const SMALL: Simulation = Simulation {
     cases: 200,
-    weights: Vec::new(),
+    units: Vec::new(),
     repeats: 3,
     rule: RULE,
     scenario: Scenario::Std,
@@ -111,8 +114,9 @@ fn scenarios_are_those_of_the_reference() {
 /// cases break more often; and three standard errors of 500 runs.
 #[test]
 fn weights_cost_power_and_not_the_promise() {
-    let share = |weights: &[(u32, u32)], scenario: Scenario, difference: f64| {
-        let simulation = Simulation { weights: weights.to_vec(), scenario, ..SMALL };
+    let share = |weights: &[(u64, u64)], scenario: Scenario, difference: f64| {
+        let units = weights.iter().map(|(units, size)| UnitGroup { units: *units, size: *size, cases: 1 }).collect();
+        let simulation = Simulation { units, scenario, ..SMALL };
         f64::from(simulation.table(&[difference]).unwrap()[0].promote) / 500.0
     };
     for (weights, equal) in
@@ -123,6 +127,84 @@ fn weights_cost_power_and_not_the_promise() {
             let promoted = share(weights, scenario, -0.05);
             assert!(promoted < most + 0.03, "{weights:?} {scenario:?}: {promoted}");
         }
+    }
+}
+
+/// Chance of a case to pass, of a kind whose answers vary.
+type Chance = fn(&mut Random) -> f64;
+
+/// Half of the cases always pass, half toss a coin.
+fn coins(random: &mut Random) -> f64 {
+    if random.chance(0.5) { 1.0 } else { 0.5 }
+}
+
+fn mostly_pass(random: &mut Random) -> f64 {
+    beta(3.0, 0.8, random)
+}
+
+fn extreme(random: &mut Random) -> f64 {
+    beta(0.5, 0.5, random)
+}
+
+/// M. D. Jöhnk, Metrika 8 (1964), 5-15.
+fn beta(a: f64, b: f64, random: &mut Random) -> f64 {
+    loop {
+        let (x, y) = (random.unit().powf(1.0 / a), random.unit().powf(1.0 / b));
+        if x + y <= 1.0 && x + y > 0.0 {
+            return x / (x + y);
+        }
+    }
+}
+
+/// Share of runs that block a prompt compared with itself, by the average or by one of its tags, each with as many cases.
+fn false_blocks(policy: &Policy, chance: Chance, cases: u32, repeats: u32, tags: u32, runs: u32) -> f64 {
+    let levels = Levels::of(policy, &Look::ONLY).unwrap();
+    let rule = Rule::of(policy);
+    let blocks = |run: u32| {
+        let mut random = Random::new(5, u64::from(run));
+        let mut histograms = vec![BTreeMap::<i64, u64>::new(); tags as usize];
+        for case in 0..cases {
+            let pass = chance(&mut random);
+            let lead = i64::from(passes(pass, repeats, &mut random)) - i64::from(passes(pass, repeats, &mut random));
+            *histograms[(case % tags) as usize].entry(lead).or_default() += 1;
+        }
+        let mut all = BTreeMap::new();
+        histograms.iter().flatten().for_each(|(lead, cases)| *all.entry(*lead).or_default() += cases);
+        let tag =
+            |histogram: &BTreeMap<i64, u64>| tag("t", &histogram.iter().map(|(d, n)| (*d, *n)).collect::<Vec<_>>());
+        let slices = compared_tags(repeats, histograms.iter().map(tag).collect());
+        let by_tag = slices::analyze(policy, &levels, &slices).reasons;
+        rule.blocks(&Differences::new(&all, repeats)) || by_tag.iter().any(|reason| reason.code == ReasonCode::Slice)
+    };
+    (0..runs).into_par_iter().filter(|run| blocks(*run)).count() as f64 / f64::from(runs)
+}
+
+const KINDS: [(&str, Chance); 3] =
+    [("half are coin tosses", coins), ("Beta(3, 0.8)", mostly_pass), ("Beta(0.5, 0.5)", extreme)];
+
+/// At most 1% of runs block an identical prompt, and four standard errors.
+#[test]
+fn an_identical_prompt_is_hardly_ever_blocked() {
+    const RUNS: u32 = 1_000;
+    let most = 0.01 + 4.0 * (0.01f64 * 0.99 / f64::from(RUNS)).sqrt();
+    for (name, chance) in KINDS {
+        for (cases, repeats, tags) in [(83, 3, 5), (140, 1, 11), (200, 3, 13)] {
+            let blocked = false_blocks(&policy(), chance, cases, repeats, tags, RUNS);
+            assert!(blocked <= most, "{name}, {cases} x {repeats}, {tags} tags: {blocked}");
+        }
+    }
+    // With the error of promoting it would be more.
+    let as_promoting = Policy { block_alpha: 0.05, slice_q: 0.05, ..policy() };
+    assert!(false_blocks(&as_promoting, coins, 83, 1, 5, RUNS) > most);
+}
+
+/// Prints the table of docs/statistics.md.
+#[test]
+#[ignore = "takes a minute: cargo test --lib identical_prompts -- --ignored --nocapture"]
+fn how_often_identical_prompts_are_blocked() {
+    for (cases, repeats, tags) in [(83, 1, 5), (83, 3, 5), (140, 1, 11), (200, 1, 13), (200, 3, 13), (333, 1, 15)] {
+        let blocked = KINDS.map(|(_, chance)| 100.0 * false_blocks(&policy(), chance, cases, repeats, tags, 20_000));
+        println!("| {cases} | {repeats} | {tags} | {:.2} | {:.2} | {:.2} |", blocked[0], blocked[1], blocked[2]);
     }
 }
 
