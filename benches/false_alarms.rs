@@ -1,4 +1,4 @@
-//! How often the gate errs on this repository's own golden cases: 2,000 runs a row, as they stand in docs/gate.md.
+//! How often the gate errs on this repository's own golden cases: 2,000 runs a row, as they stand in docs/statistics.md.
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "shares the module of a test, and prints a table")]
 
 #[path = "../tests/it/false_alarms.rs"]

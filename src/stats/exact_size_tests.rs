@@ -223,7 +223,7 @@ fn on_the_published_grid_the_sizes_hold() {
     }
 }
 
-/// Every n from 20 to 500, as docs/gate.md says.
+/// Every n from 20 to 500, as docs/statistics.md says.
 #[test]
 fn sizes_are_the_documented_ones() {
     let policy = Policy::default();

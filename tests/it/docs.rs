@@ -1,9 +1,10 @@
 //! The README and the docs say what the program does.
 
 use crate::support::project::Project;
-use promptgate::domain::{CheckRules, CheckSpec};
+use promptgate::domain::{CheckRules, CheckSpec, ReasonCode, Words as _};
 use promptgate::exit;
 use promptgate::internals::{report, scoring};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -212,6 +213,8 @@ fn links_lead_somewhere() {
     for file in [
         "README.md",
         "docs/gate.md",
+        "docs/statistics.md",
+        "docs/verdict.md",
         "docs/architecture.md",
         "docs/matchers.md",
         "docs/reports.md",
@@ -221,12 +224,43 @@ fn links_lead_somewhere() {
         let text = fs::read_to_string(root().join(file)).unwrap();
         let folder = root().join(Path::new(file).parent().unwrap());
         for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap();
-            if !path.is_empty() && !link.starts_with("http") {
-                assert!(folder.join(path).exists(), "{file} links to {link}");
+            if link.starts_with("http") {
+                continue;
+            }
+            let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+            let target = if path.is_empty() { root().join(file) } else { folder.join(path) };
+            assert!(target.exists(), "{file} links to {link}");
+            if !anchor.is_empty() {
+                let page = fs::read_to_string(target).unwrap();
+                assert!(anchors(&page).any(|known| known == anchor), "{file} links to {link}");
             }
         }
     }
+}
+
+/// What GitHub makes of the headings of a page.
+fn anchors(page: &str) -> impl Iterator<Item = String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    headings.map(|heading| {
+        let kept = heading.trim_start_matches('#').trim().to_lowercase();
+        kept.chars()
+            .filter(|c| c.is_alphanumeric() || " -_".contains(*c))
+            .map(|c| if c == ' ' { '-' } else { c })
+            .collect()
+    })
+}
+
+#[test]
+fn the_gate_page_has_every_reason() {
+    let page = fs::read_to_string(root().join("docs/gate.md")).unwrap();
+    let table = page.split_once("\n## What to do\n").unwrap().1;
+    let codes: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|row| row.strip_prefix("| `")?.split(" |").next())
+        .flat_map(|codes| codes.split(['`', ',', ' ']))
+        .filter(|code| !code.is_empty())
+        .collect();
+    assert_eq!(codes, ReasonCode::WORDS.iter().map(|(code, _)| *code).collect());
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! The model is called without HTTP. Noise has only three answers to a request, so that each is made and scored once; a run
 //! then draws which of them each sample gets, keyed by seed, request and sample as in the server.
 //!
-//! The test makes few runs; `cargo bench --bench false_alarms` makes the thousands whose shares stand in docs/gate.md.
+//! The test makes few runs; `cargo bench --bench false_alarms` makes the thousands whose shares stand in docs/statistics.md.
 
 use gemini_sim::Rehearsal;
 use promptgate::domain::{
@@ -147,7 +147,7 @@ impl Tally {
 }
 
 impl std::fmt::Display for Tally {
-    /// A row of the table in docs/gate.md.
+    /// A row of the table in docs/statistics.md.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [promote, block, inconclusive] =
             [self.promote, self.block, self.runs - self.promote - self.block].map(|part| 100.0 * self.share(part));

@@ -1,4 +1,4 @@
-//! Rules that are in use elsewhere, simulated beside the gate: the table in docs/gate.md. They block whatever they don't
+//! Rules that are in use elsewhere, simulated beside the gate: the table in docs/statistics.md. They block whatever they don't
 //! promote.
 
 use super::{Scenario, Shift, passes};
