@@ -1,11 +1,11 @@
 //! Answers out of the store and into another one: `record export` and `record import`.
 
 use super::files;
-use crate::domain::{Place, Problem, Problems};
+use crate::domain::{Place, Problem, Problems, RunRecord};
 use crate::error::Error;
 use crate::eval::STORE;
 use crate::report::{Redactor, text};
-use crate::store::{ImportOutcome, Record, RunLine, Store, StoreError};
+use crate::store::{ImportOutcome, Record, Store, StoreError};
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs::File;
@@ -48,16 +48,16 @@ pub fn export(
     let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
     let run = chosen(&store, number, candidate)?;
     if run.target.starts_with("recorded") {
-        return Err(Problem::new(format!("run {} judged recorded answers, which are files already", run.number)).into());
+        return Err(Problem::new(format!("run {} judged recorded answers, which are files already", run.run)).into());
     }
     if run.answers == 0 {
-        return Err(none(&store, format!("run {} has no answers", run.number))?.into());
+        return Err(none(&store, format!("run {} has no answers", run.run))?.into());
     }
     let failed =
         |error: &dyn std::fmt::Display| Problem::at(Place::file(shown(to)), format!("can't be written: {error}"));
     let mut file = BufWriter::new(files::beside(to).map_err(|error| failed(&error))?);
     let (mut answers, mut replies) = (0, 0);
-    store.records::<Error>(run.id(), &mut |record| {
+    store.records::<Error>(run.run, &mut |record| {
         let mut row = record.to_json().map_err(|error| failed(&error))?;
         redactor.json(&mut row);
         let row = row.to_string();
@@ -67,12 +67,12 @@ pub fn export(
     })?;
     let file = file.into_inner().map_err(|error| failed(&error))?;
     files::publish(file, to).map_err(|error| failed(&error))?;
-    Ok(ExportSummary { run: run.number, answers, replies })
+    Ok(ExportSummary { run: run.run, answers, replies })
 }
 
-fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result<RunLine, Error> {
+fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result<RunRecord, Error> {
     if let Some(number) = number {
-        return match store.run(number)? {
+        return match store.recall(number)? {
             Some(run) => Ok(run),
             None => Err(none(store, format!("the store has no run {number}"))?.into()),
         };
@@ -86,7 +86,7 @@ fn chosen(store: &Store, number: Option<i64>, candidate: Option<&str>) -> Result
 
 /// A problem that lists the runs there are.
 fn none(store: &Store, message: String) -> Result<Problem, Error> {
-    let runs: Vec<String> = store.runs(RUNS_LISTED)?.iter().map(describe).collect();
+    let runs: Vec<String> = store.history(RUNS_LISTED)?.iter().map(describe).collect();
     Ok(Problem::new(message).hint(if runs.is_empty() {
         "run `promptgate eval` first".to_owned()
     } else {
@@ -94,12 +94,12 @@ fn none(store: &Store, message: String) -> Result<Problem, Error> {
     }))
 }
 
-fn describe(run: &RunLine) -> String {
-    let RunLine { number, candidate, baseline, target, answers, started_at, finished } = run;
+fn describe(run: &RunRecord) -> String {
+    let RunRecord { run: number, candidate, baseline, target, answers, started_at, ended, .. } = run;
     let baseline = baseline.as_ref().map_or_else(String::new, |name| format!(" against {name}"));
     let day = OffsetDateTime::from_unix_timestamp(*started_at)
         .map_or_else(|_| String::new(), |at| format!(", {}", at.date()));
-    let unfinished = if *finished { "" } else { ", unfinished" };
+    let unfinished = if ended.is_some() { "" } else { ", unfinished" };
     format!("{number} ({candidate}{baseline}, target {target}, {answers} answers{day}{unfinished})")
 }
 

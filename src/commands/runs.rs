@@ -33,7 +33,7 @@ pub fn flaky(
     let number = match number {
         Some(number) => number,
         None => match store.newest_finished(candidate)? {
-            Some(newest) => newest.number,
+            Some(newest) => newest.run,
             None => {
                 return Err(Problem::new("the store has no finished run").hint("run `promptgate eval` first").into());
             }

@@ -204,14 +204,7 @@ impl Judge {
             Some(path) => open_prompt(library, path, None, &|_| model.clone())?,
             None => {
                 let prompt = Library::builtin("judge", BUILTIN)?;
-                let info = crate::domain::PromptInfo {
-                    name: prompt.name.clone(),
-                    sha256: prompt.sha256.clone(),
-                    model,
-                    path: prompt.path.clone(),
-                    file_sha256: prompt.file_sha256.clone(),
-                };
-                Version { prompt, info }
+                Version::new(prompt, model)
             }
         };
         for needed in ["rubric", "answer"] {

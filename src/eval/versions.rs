@@ -18,7 +18,7 @@ pub struct Version {
 }
 
 impl Version {
-    fn new(prompt: Prompt, model: String) -> Version {
+    pub(super) fn new(prompt: Prompt, model: String) -> Version {
         let info = PromptInfo {
             name: prompt.name.clone(),
             sha256: prompt.sha256.clone(),

@@ -82,8 +82,6 @@ pub struct Differences {
     n: f64,
     /// Sum of differences, in whole scores of a unit of mean size.
     sum: f64,
-    /// Largest size over mean size.
-    largest: f64,
     /// Mean of the squared relative sizes: 1 where all are equal.
     unevenness: f64,
 }
@@ -122,7 +120,7 @@ impl Differences {
     /// Puts units of one size together in cells if they are of more than `most` kinds.
     fn together(units: &Units, parts: u64, kind: UnitKind, most: usize) -> Differences {
         let parts = i128::from(parts);
-        let (mut count, mut size, mut sum, mut largest, mut squares) = (0u128, 0u128, 0i128, 0u64, 0u128);
+        let (mut count, mut size, mut sum, mut squares) = (0u128, 0u128, 0i128, 0u128);
         let mut all: Vec<CellSum> = Vec::new();
         // Where those of the present size begin, and whether they are put together already.
         let (mut start, mut merging) = (0, false);
@@ -134,7 +132,6 @@ impl Differences {
             size += u128::from(unit.size) * u128::from(alike);
             squares = squares.saturating_add(u128::from(unit.size).pow(2).saturating_mul(u128::from(alike)));
             sum = sum.saturating_add(one.sum);
-            largest = largest.max(unit.size);
             if all.last().is_some_and(|last| last.size != unit.size) {
                 (start, merging) = (all.len(), false);
             }
@@ -161,7 +158,6 @@ impl Differences {
             n,
             // Rounding must not carry it beyond the ends.
             sum: if n > 0.0 { (sum as f64 / whole).clamp(-n, n) } else { 0.0 },
-            largest: if n > 0.0 { largest as f64 / mean_size } else { 0.0 },
             // Equal sizes give the very same number twice.
             unevenness: if n > 0.0 {
                 (count.saturating_mul(squares) as f64 / size.saturating_mul(size) as f64).max(1.0)
@@ -290,29 +286,10 @@ impl Differences {
         (low, high)
     }
 
-    /// The units as the other statistics of this room take them: how many, their relative size (mean 1) and the sum of
-    /// their differences in whole scores of a unit of mean size.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = Kind> + '_ {
-        self.cells.iter().map(|cell| Kind { units: cell.units, size: cell.size, sum: cell.sum })
-    }
-
     /// Mean of the squared relative sizes: 1 where all are equal.
     pub(crate) fn unevenness(&self) -> f64 {
         self.unevenness
     }
-
-    /// The largest relative size.
-    pub(crate) fn largest(&self) -> f64 {
-        self.largest
-    }
-}
-
-/// Alike units, see [`Differences::kinds`].
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Kind {
-    pub(crate) units: f64,
-    pub(crate) size: f64,
-    pub(crate) sum: f64,
 }
 
 fn clamped(unit: Unit, parts: i128) -> i128 {

@@ -1,15 +1,12 @@
-//! Looking more than once: bounds and evidence that stay valid.
+//! Looking more than once: bounds that stay valid.
 //!
 //! - Group-sequential bounds of P. C. O'Brien and T. R. Fleming, Biometrics 35 (1979), 549-556: at look j of K equal steps
 //!   `z_j = C √(K/j)`; the spending function of K. K. G. Lan and D. L. DeMets, Biometrika 70 (1983), 659-663 for looks that are
 //!   not equally spaced: by the share t of the data `2 - 2 Φ(z_{alpha/2} / √t)` of alpha may have been used up. Chances of
 //!   crossing come from recursive integration (P. Armitage, C. K. McPherson, B. C. Rowe, JRSS A 132 (1969), 235-244).
-//! - e-values: the wealth of a bettor against the hypothesis, which exceeds 1/alpha with chance at most alpha however often
-//!   one looks (J. Ville, 1939; bounded differences as in I. Waudby-Smith, A. Ramdas, JRSS B 86 (2024), 1-27).
 
 use super::bisect;
 use super::normal::{below, critical};
-use super::score_test::Differences;
 use std::f64::consts::PI;
 
 /// At most this many looks.
@@ -141,54 +138,9 @@ impl Walk {
     }
 }
 
-/// Bets of the mixture.
-const BETS: u32 = 40;
-
-/// Which side of a hypothetical mean is bet on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(not(test), expect(dead_code, reason = "see `log_e_value`"))]
-pub enum Side {
-    /// The true mean is larger: evidence to promote, at -margin.
-    Above,
-    /// The true mean is smaller: evidence to block, at -tolerance.
-    Below,
-}
-
-/// The logarithm of an e-value against a true mean difference of `mu0` or one on its other side:
-/// `E = 1/J Σ_j Π_i (1 + lambda_j X_i)`, X = d - mu0 (or mu0 - d), `lambda_j = j / ((J + 1) far)`, J = 40, far the largest
-/// possible loss of X. 1/alpha or more is evidence at level alpha, at any time and however often one has looked; e-values
-/// of separate cases multiply. It holds for any differences in -1..=1, without approximation, and costs power in small
-/// datasets.
-///
-/// 0 (no evidence) without units, or for a `mu0` that is no number inside -1..1.
-#[cfg_attr(not(test), expect(dead_code, reason = "canaries of live traffic will decide by it"))]
-pub fn log_e_value(differences: &Differences, mu0: f64, side: Side) -> f64 {
-    if !(mu0 > -1.0 && mu0 < 1.0) {
-        return 0.0;
-    }
-    let (sign, reach) = match side {
-        Side::Above => (1.0, 1.0 + mu0),
-        Side::Below => (-1.0, 1.0 - mu0),
-    };
-    let far = reach * differences.largest();
-    if far == 0.0 {
-        return 0.0;
-    }
-    let logs: Vec<f64> = (1..=BETS)
-        .map(|bet| {
-            let lambda = f64::from(bet) / (f64::from(BETS + 1) * far);
-            differences.kinds().map(|kind| kind.units * (lambda * sign * (kind.sum - kind.size * mu0)).ln_1p()).sum()
-        })
-        .collect();
-    let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = logs.iter().map(|log| (log - largest).exp()).sum();
-    largest + (sum / f64::from(BETS)).ln()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::collections::BTreeMap;
 
     fn close(got: f64, want: f64, tolerance: f64) {
         assert!((got - want).abs() <= tolerance, "got {got}, want {want}");
@@ -240,28 +192,5 @@ mod tests {
         }
         assert_eq!((lan_demets(&[1.0], 0.5), obrien_fleming(0, 0.05)), (None, None));
         assert_eq!((obrien_fleming(3, f64::NAN), obrien_fleming(101, 0.05)), (None, None));
-    }
-
-    fn pairs(losses: u64, ties: u64, wins: u64) -> Differences {
-        Differences::new(&BTreeMap::from([(-1, losses), (0, ties), (1, wins)]), 1)
-    }
-
-    #[test]
-    fn evidence_is_that_of_the_reference() {
-        close(log_e_value(&pairs(2, 90, 8), -0.05, Side::Above), 4.598_913_826_451_113, 1e-9);
-        close(log_e_value(&pairs(0, 100, 0), -0.05, Side::Above), 3.466_000_674_016_737_3, 1e-9);
-    }
-
-    #[test]
-    fn evidence_has_two_sides_and_needs_data() {
-        let (lost, won) = (pairs(30, 60, 10), pairs(10, 60, 30));
-        close(log_e_value(&lost, -0.01, Side::Below), log_e_value(&won, 0.01, Side::Above), 1e-9);
-        assert!(log_e_value(&lost, -0.01, Side::Below) > 0.0);
-        assert!(log_e_value(&lost, -0.05, Side::Above) < 0.0);
-        assert_eq!(log_e_value(&pairs(0, 0, 0), -0.05, Side::Above), 0.0);
-        assert_eq!(log_e_value(&won, f64::NAN, Side::Above), 0.0);
-        assert_eq!(log_e_value(&won, -1.0, Side::Above), 0.0);
-        // A large tolerance, and every case lost: finite still.
-        assert!(log_e_value(&pairs(0, 0, 50), -0.5, Side::Below).is_finite());
     }
 }

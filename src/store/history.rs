@@ -38,6 +38,12 @@ impl Store {
         self.run_records("?1", params![true, most])
     }
 
+    /// The newest run that has an end; of one candidate if it is named.
+    pub fn newest_finished(&self, candidate: Option<&str>) -> Result<Option<RunRecord>, StoreError> {
+        let which = "ended IS NOT NULL AND (?1 IS NULL OR runs.candidate = ?1)";
+        Ok(self.run_records(which, params![candidate, 1])?.pop())
+    }
+
     /// What is remembered of the run with this number.
     pub fn recall(&self, number: i64) -> Result<Option<RunRecord>, StoreError> {
         Ok(self.run_records("runs.id = ?1", params![number, 1])?.pop())

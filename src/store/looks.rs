@@ -1,9 +1,8 @@
 //! Which looks were taken at what is tested, and whether two runs go by the same answers.
 
-use super::{RunId, Store, StoreError, by_name, count, now};
+use super::{RunId, Store, StoreError, Word, count, now};
 use crate::domain::{CiAttempt, Decision, LookRecord, Tries};
 use rusqlite::params;
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 
 /// Seconds after which looks may be left behind once more, outside of pull requests.
 const FRESH_AGAIN: i64 = 30 * 86_400;
@@ -46,7 +45,7 @@ impl Store {
                     step: row.get(3)?,
                     repeats: row.get(4)?,
                     candidates: row.get(5)?,
-                    decision: row.get(6)?,
+                    decision: row.get::<_, Word<Decision>>(6)?.0,
                     needed: row.get(7)?,
                 })
             },
@@ -108,16 +107,6 @@ impl Store {
              WHERE json_extract(facts, '$.ci.run') = ?1 ORDER BY 1",
             params![ci.run],
             |row| row.get(0),
-        )
-    }
-}
-
-impl FromSql for Decision {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Decision> {
-        by_name(
-            value,
-            [Decision::Promote, Decision::Block, Decision::Inconclusive, Decision::Unchanged],
-            Decision::as_str,
         )
     }
 }

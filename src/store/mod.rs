@@ -28,14 +28,14 @@ pub use history::Subject;
 pub use looks::Series;
 pub use open::StoreError;
 pub use outcomes::{CaseDifferences, CaseSample, Noise};
-pub use record::{ImportOutcome, Record, RunLine};
+pub use record::{ImportOutcome, Record};
 pub use sightings::Questions;
 use writer::Part;
 pub use writer::Writer;
 
-use crate::domain::{Answer, Failure, Job, Source};
+use crate::domain::{Answer, Failure, Job, Source, Words};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Params, Row, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 use serde::de::DeserializeOwned;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -244,7 +244,7 @@ impl Store {
                 Ok(StoredResult {
                     seq: count(row, 0)?,
                     result,
-                    source: row.get(1)?,
+                    source: row.get::<_, Word<Source>>(1)?.0,
                     // A cache miss that failed sent nothing.
                     attempts: row.get::<_, Option<u32>>(2)?.unwrap_or(0),
                     asked_at: row.get(5)?,
@@ -296,23 +296,18 @@ impl Store {
         run: RunId,
         judged: impl IntoIterator<Item = (&'a str, Option<&'static str>)>,
     ) -> Result<(), StoreError> {
-        let note = || {
-            let transaction = self.connection.unchecked_transaction()?;
-            {
-                let mut note = transaction
-                    .prepare_cached("INSERT OR REPLACE INTO not_passed (run, case_id, outcome) VALUES (?1, ?2, ?3)")?;
-                let mut forget =
-                    transaction.prepare_cached("DELETE FROM not_passed WHERE run = ?1 AND case_id = ?2")?;
-                for (case, outcome) in judged {
-                    match outcome {
-                        Some(outcome) => note.execute(params![run.0, case, outcome])?,
-                        None => forget.execute(params![run.0, case])?,
-                    };
-                }
+        self.transact("note outcomes", |transaction| {
+            let mut note = transaction
+                .prepare_cached("INSERT OR REPLACE INTO not_passed (run, case_id, outcome) VALUES (?1, ?2, ?3)")?;
+            let mut forget = transaction.prepare_cached("DELETE FROM not_passed WHERE run = ?1 AND case_id = ?2")?;
+            for (case, outcome) in judged {
+                match outcome {
+                    Some(outcome) => note.execute(params![run.0, case, outcome])?,
+                    None => forget.execute(params![run.0, case])?,
+                };
             }
-            transaction.commit()
-        };
-        note().map_err(|error| self.failed("note outcomes", error))
+            Ok(())
+        })
     }
 
     /// The cases that did not pass in a run: the one with this number, else the newest of this candidate that was judged.
@@ -408,6 +403,15 @@ impl Store {
             .map_err(|error| self.failed(doing, error))
     }
 
+    fn transact(
+        &self,
+        doing: &str,
+        write: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), StoreError> {
+        let transaction = self.connection.unchecked_transaction().map_err(|error| self.failed(doing, error))?;
+        write(&transaction).and_then(|()| transaction.commit()).map_err(|error| self.failed(doing, error))
+    }
+
     fn failed(&self, doing: &str, error: rusqlite::Error) -> StoreError {
         StoreError::sqlite(&self.path, doing, &error)
     }
@@ -424,20 +428,15 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
     }
 }
 
-impl FromSql for Source {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Source> {
-        by_name(value, [Source::Live, Source::Cache, Source::Recorded], Source::as_str)
-    }
-}
+/// A column that holds a word of an enum.
+struct Word<T>(T);
 
-/// The one of `all` whose name a column holds.
-fn by_name<T: Copy, const N: usize>(
-    value: ValueRef<'_>,
-    all: [T; N],
-    name: impl Fn(T) -> &'static str,
-) -> FromSqlResult<T> {
-    let word = value.as_str()?;
-    all.into_iter().find(|one| name(*one) == word).ok_or(FromSqlError::InvalidType)
+impl<T: Words> FromSql for Word<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Word<T>> {
+        let word = value.as_str()?;
+        let found = T::WORDS.iter().find(|(known, _)| *known == word);
+        found.map(|(_, value)| Word(*value)).ok_or(FromSqlError::InvalidType)
+    }
 }
 
 /// A column that holds no negative number.

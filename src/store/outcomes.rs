@@ -69,12 +69,7 @@ struct Pass {
 impl Store {
     /// Notes outcomes, in one transaction; those that were noted of the same answers before are replaced.
     pub fn note_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> Result<(), StoreError> {
-        self.insert_outcomes(run, cases).map_err(|error| self.failed("note outcomes", error))
-    }
-
-    fn insert_outcomes(&self, run: RunId, cases: &[CaseOutcomes]) -> rusqlite::Result<()> {
-        let transaction = self.connection.unchecked_transaction()?;
-        {
+        self.transact("note outcomes", |transaction| {
             let mut find = transaction.prepare_cached("SELECT id FROM cases WHERE digest = ?1")?;
             let mut add = transaction.prepare_cached(
                 "INSERT INTO cases (digest, case_id, critical, tags, weight, cluster)
@@ -105,8 +100,8 @@ impl Store {
                     ])?;
                 }
             }
-        }
-        transaction.commit()
+            Ok(())
+        })
     }
 
     /// Forgets the outcomes of runs that are too old to be kept.

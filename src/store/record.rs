@@ -5,9 +5,8 @@
 //! is used. What comes in is data from anyone: each row is read strictly and within bounds, and marked as imported for good.
 
 use super::writer::json;
-use super::{Json, RunId, Store, StoreError, by_name, count, milliseconds, now};
+use super::{Json, Store, StoreError, Word, milliseconds, now};
 use crate::domain::{Answer, Arm, hex, unhex};
-use rusqlite::types::{FromSql, FromSqlResult, ValueRef};
 use rusqlite::{OptionalExtension, Transaction, params};
 use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
@@ -197,28 +196,6 @@ fn plain(error: &serde_json::Error) -> String {
     message.rsplit_once(" at line ").map_or(message.as_str(), |(what, _)| what).to_owned()
 }
 
-/// A run, as a list of runs names it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RunLine {
-    pub number: i64,
-    pub candidate: String,
-    pub baseline: Option<String>,
-    pub target: String,
-    /// Answers it has.
-    pub answers: u64,
-    /// When it began, in seconds since 1970.
-    pub started_at: i64,
-    /// It has an end, complete or not.
-    pub finished: bool,
-}
-
-impl RunLine {
-    /// The run, for reading its results.
-    pub fn id(&self) -> RunId {
-        RunId(self.number)
-    }
-}
-
 /// What became of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ImportOutcome {
@@ -238,44 +215,6 @@ pub struct AnswerImport<'a> {
 }
 
 impl Store {
-    /// The newest runs, at most `most`.
-    pub fn runs(&self, most: u32) -> Result<Vec<RunLine>, StoreError> {
-        self.run_lines("?1", params![true, most])
-    }
-
-    /// The newest finished run; of one candidate if it is named.
-    pub fn newest_finished(&self, candidate: Option<&str>) -> Result<Option<RunLine>, StoreError> {
-        let which = "ended IS NOT NULL AND (?1 IS NULL OR candidate = ?1)";
-        Ok(self.run_lines(which, params![candidate, 1])?.pop())
-    }
-
-    pub fn run(&self, number: i64) -> Result<Option<RunLine>, StoreError> {
-        Ok(self.run_lines("id = ?1", params![number, 1])?.pop())
-    }
-
-    fn run_lines(&self, which: &str, parameters: impl rusqlite::Params) -> Result<Vec<RunLine>, StoreError> {
-        self.rows(
-            "list runs",
-            &format!(
-                "SELECT id, candidate, baseline, target, started_at, ended IS NOT NULL,
-                        (SELECT count(*) FROM results WHERE run = runs.id AND answer IS NOT NULL)
-                 FROM runs WHERE {which} ORDER BY id DESC LIMIT ?2"
-            ),
-            parameters,
-            |row| {
-                Ok(RunLine {
-                    number: row.get(0)?,
-                    candidate: row.get(1)?,
-                    baseline: row.get(2)?,
-                    target: row.get(3)?,
-                    started_at: row.get(4)?,
-                    finished: row.get(5)?,
-                    answers: count(row, 6)?,
-                })
-            },
-        )
-    }
-
     /// Hands out the answers of a run by case, arm and repeat, and then the replies of judges that it goes by; an order that
     /// depends on nothing else.
     ///
@@ -283,7 +222,7 @@ impl Store {
     /// The store can't be read, or holds something this version can't read; the error of `each`.
     pub fn records<E: From<StoreError>>(
         &self,
-        run: RunId,
+        run: i64,
         each: &mut dyn FnMut(Record) -> Result<(), E>,
     ) -> Result<(), E> {
         let failed = |error| self.failed("read answers", error);
@@ -303,7 +242,7 @@ impl Store {
                  ORDER BY reply, case_id, arm, repeat, key",
             )
             .map_err(failed)?;
-        let mut rows = statement.query([run.0]).map_err(failed)?;
+        let mut rows = statement.query([run]).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             each(record(row).map_err(failed)?)?;
         }
@@ -321,7 +260,7 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         key: row.get(0)?,
         case: row.get(1)?,
-        arm: row.get(2)?,
+        arm: row.get::<_, Word<Arm>>(2)?.0,
         prompt: row.get(3)?,
         repeat: row.get(4)?,
         target: row.get(5)?,
@@ -333,12 +272,6 @@ fn record(row: &rusqlite::Row<'_>) -> rusqlite::Result<Record> {
         waited_ms: row.get::<_, Option<i64>>(11)?.map(i64::unsigned_abs),
         reply: row.get(12)?,
     })
-}
-
-impl FromSql for Arm {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Arm> {
-        by_name(value, [Arm::Baseline, Arm::Candidate], Arm::as_str)
-    }
 }
 
 impl AnswerImport<'_> {

@@ -34,22 +34,18 @@ impl Questions<'_> {
 impl Store {
     /// Notes that all answers of a run so far are shown.
     pub fn show(&self, questions: &Questions<'_>) -> Result<(), StoreError> {
-        let note = || {
-            let transaction = self.connection.unchecked_transaction()?;
-            {
-                let mut show = transaction.prepare_cached(
-                    "INSERT OR IGNORE INTO shown (question, arm, repeat, answer, run)
-                     SELECT ?1, arm, repeat, answer, run FROM results WHERE run = ?2 AND answer IS NOT NULL
-                       AND (seq >= ?3 AND seq < ?3 + ?4 OR seq >= ?5 AND seq < ?5 + ?6)",
-                )?;
-                for (question, first, beyond) in questions.places() {
-                    let (per_case, most) = (questions.per_case(), questions.beyond);
-                    show.execute(params![question, questions.run.0, first, per_case, beyond, most])?;
-                }
+        self.transact("note what is shown", |transaction| {
+            let mut show = transaction.prepare_cached(
+                "INSERT OR IGNORE INTO shown (question, arm, repeat, answer, run)
+                 SELECT ?1, arm, repeat, answer, run FROM results WHERE run = ?2 AND answer IS NOT NULL
+                   AND (seq >= ?3 AND seq < ?3 + ?4 OR seq >= ?5 AND seq < ?5 + ?6)",
+            )?;
+            for (question, first, beyond) in questions.places() {
+                let (per_case, most) = (questions.per_case(), questions.beyond);
+                show.execute(params![question, questions.run.0, first, per_case, beyond, most])?;
             }
-            transaction.commit()
-        };
-        note().map_err(|error| self.failed("note what is shown", error))
+            Ok(())
+        })
     }
 
     /// The runs that first showed answers to the questions of a run, and whether it has other ones, or lacks a planned one.

@@ -153,7 +153,7 @@ fn a_run_has_the_replies_that_it_goes_by() {
     let exported = |run: RunId| {
         let mut rows = Vec::new();
         store
-            .records::<StoreError>(run, &mut |row| {
+            .records::<StoreError>(run.number(), &mut |row| {
                 rows.push((row.key[0], row.prompt, row.reply, row.answer.text));
                 Ok(())
             })

@@ -13,7 +13,7 @@ use crate::stats::judge_error::Judge;
 use crate::stats::normal::critical;
 use crate::stats::planning::{Variation, cases_to_show, fewest_cases};
 use crate::stats::score_test::{CORRECTION, Differences, UnitKind};
-use crate::stats::sequential::{Side, log_e_value, obrien_fleming};
+use crate::stats::sequential::obrien_fleming;
 use crate::stats::{fisher, multiplicity, proportions, repeats};
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,7 +65,7 @@ fn ends((low, high): (f64, f64)) -> Vec<f64> {
 }
 
 /// Oracles of statistics that the product does not use.
-const UNUSED: &str = "agresti_min_cavo bca bonett_price_cavo hodges_lehmann mannwhitney mcnemar_0_0 mcnemar_0_5 mcnemar_1_7 \
+const UNUSED: &str = "agresti_min_cavo bca bonett_price_cavo evalue_mix evalue_zero hodges_lehmann mannwhitney mcnemar_0_0 mcnemar_0_5 mcnemar_1_7 \
     mcnemar_3_12 mcnemar_5_5 mcnemar_asym_cavo mcnemar_cc_cavo mcnemar_exact_cavo mcnemar_midp_cavo miller_mde \
     miller_mde10 multi_bonferroni multi_fdr_by multi_holm multi_holm-sidak newcombe_1001 newcombe_cavo \
     ni_power_1000_1 ni_power_200_1 ni_power_200_3 ni_power_200_5 normal_mixture paired_t perm_exact ppi_mean \
@@ -150,11 +150,6 @@ fn ours(id: &str, input: &Value, expected: &Value) -> Option<(Vec<f64>, Vec<f64>
             let labelled = Some((count(&input["n_pos"]), count(&input["n_neg"])));
             let corrected = judge(input).rogan_gladen(number(&input["apparent"]), count(&input["n"]), labelled)?;
             vec![corrected.standard_error]
-        }
-        "evalue_mix" | "evalue_zero" => {
-            let counts: Vec<u64> = numbers(&input["counts"]).iter().map(|cases| *cases as u64).collect();
-            let d = pairs(counts[0], counts[2], counts.iter().sum());
-            vec![log_e_value(&d, -number(&input["margin"]), Side::Above)]
         }
         "gst_obf" | "gst_obf_05" => {
             let alpha = if id == "gst_obf" { 0.025 } else { 0.05 };
@@ -251,7 +246,7 @@ fn every_statistic_equals_its_oracles() {
     }
     println!("{} oracles, {numbers_checked} numbers: {checked:?}", checked.len());
     assert!(missing.is_empty(), "without an answer: {missing:?}");
-    assert!(checked.len() + unused.len() >= 71 && numbers_checked >= 144, "{} {numbers_checked}", checked.len());
+    assert!(checked.len() + unused.len() >= 71 && numbers_checked >= 142, "{} {numbers_checked}", checked.len());
 }
 
 #[test]
