@@ -96,13 +96,15 @@ fn clusters_of_unequal_size_are_foretold_as_simulated_and_promoted() {
     project.write("golden/cases.jsonl", rows.join("\n"));
 
     let groups = CLUSTERS.map(|(clusters, size)| format!("{clusters}x{size}")).join(" ");
-    let ran = project.run(&format!("gate simulate --clusters {groups} --repeat 1 --difference 0 --runs 1000 --json"));
+    // Wide enough that no advice is searched for, which takes longer.
+    let rules = "--repeat 1 --margin 0.065";
+    let ran = project.run(&format!("gate simulate --clusters {groups} {rules} --difference 0 --runs 1000 --json"));
     let table = ran.assert_exit(0).json();
     assert_eq!(table["cases"], 405);
     let simulated = 100.0 * table["rows"][0]["promote"].as_f64().unwrap();
-    let said = foretold(&project, &fake, "--repeat 1");
+    let said = foretold(&project, &fake, rules);
     let chance: f64 = said.split_once("about ").unwrap().1.split_once('%').unwrap().0.parse().unwrap();
-    assert!((chance - simulated).abs() <= 5.0 && simulated > 50.0, "{simulated}: {said}");
+    assert!((chance - simulated).abs() <= 5.0 && simulated < 95.0, "{simulated}: {said}");
 
     let ran = eval(&project, &fake, "--repeat 1 --quiet").assert_exit(0);
     assert_eq!(project.verdict()["promotable"], true, "{}", ran.transcript());
