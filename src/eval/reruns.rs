@@ -27,6 +27,8 @@ pub(crate) struct RerunPlan {
     step: u32,
     /// What is asked, by case: shown answers are found by it.
     questions: Vec<[u8; 32]>,
+    /// The same without the fresh key, if there is one: its answers stand for runs without it, too, where none stood before.
+    without_key: Vec<[u8; 32]>,
     /// Shown answers are used whatever the cache is allowed to do: merging them is the rule.
     merges: bool,
     policy: Policy,
@@ -61,6 +63,7 @@ impl RerunPlan {
             repeats: settings.dataset.repeat,
             step: settings.dataset.repeat,
             questions: questions.iter().map(own).collect(),
+            without_key: settings.gate.attempts.fresh_key.iter().flat_map(|_| questions).copied().collect(),
             merges: false,
             policy: settings.gate.policy.clone(),
             first: None,
@@ -77,12 +80,12 @@ impl RerunPlan {
     /// Works out which look the run is, by what the store knows, if there is one.
     pub(crate) fn find(
         settings: &Settings,
-        Identities { questions, series, set }: &Identities,
+        identities: &Identities,
         candidates: u32,
         store: Option<&Store>,
     ) -> Result<RerunPlan, Error> {
         let options = &settings.gate.attempts;
-        let mut attempt = RerunPlan::first(settings, *series, questions, candidates);
+        let mut attempt = RerunPlan::first(settings, identities.series, &identities.questions, candidates);
         let series = attempt.series;
         if !attempt.counts {
             let useless = [("--extend", options.extend), ("--fresh-key", options.fresh_key.is_some())];
@@ -102,7 +105,7 @@ impl RerunPlan {
             let mut left_behind = Vec::new();
             if let Some(store) = store {
                 left_behind = store.looks_left_behind(&series)?.iter().map(|look| look.decision).collect();
-                let first = store.first_fresh_key(options.change.as_deref(), &hex(set))?;
+                let first = first_fresh_key(store, options.change.as_deref(), identities)?;
                 attempt.left_before = first.filter(|first| first != reason);
             }
             left_behind.truncate(FreshKey::KEPT);
@@ -237,7 +240,12 @@ impl RerunPlan {
 
     /// Notes that the answers so far are shown: before anything is scored, since a run may end at any point after.
     pub(crate) fn show(&self, store: &Store, run: &OpenRun, plan: &Plan) -> Result<(), StoreError> {
-        if self.counts { store.show(&self.asked(run, plan)) } else { Ok(()) }
+        if !self.counts {
+            return Ok(());
+        }
+        let asked = self.asked(run, plan);
+        store.show(&asked)?;
+        store.show(&Questions { cases: &self.without_key, ..asked })
     }
 
     fn asked(&self, run: &OpenRun, plan: &Plan) -> Questions<'_> {
@@ -353,6 +361,17 @@ fn recalled(store: &Store, run: i64) -> Result<Option<(RunFacts, Option<String>)
 /// The key of a series that leaves earlier looks behind.
 pub(crate) fn fresh(key: &[u8; 32], reason: &str) -> [u8; 32] {
     digest([b"promptgate.fresh/1".as_slice(), key, reason.as_bytes()])
+}
+
+/// The first reason for which looks were left behind: in a pull request, else at this baseline with these cases, or at a part of them.
+fn first_fresh_key(store: &Store, change: Option<&str>, asked: &Identities) -> Result<Option<String>, StoreError> {
+    for (reason, set) in store.fresh_keys(change)? {
+        let shown = || store.is_any_shown(asked.questions.iter().map(|question| fresh(question, &reason)));
+        if change.is_some() || set == hex(asked.set) || shown()? {
+            return Ok(Some(reason));
+        }
+    }
+    Ok(None)
 }
 
 /// The repeats in all that `--extend` asks for.

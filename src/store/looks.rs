@@ -86,16 +86,17 @@ impl Store {
         )
     }
 
-    /// The first reason for which looks were left behind: in a pull request, else with a baseline and its cases in 30 days.
-    pub fn first_fresh_key(&self, change: Option<&str>, set: &str) -> Result<Option<String>, StoreError> {
-        self.optional_row(
+    /// Reasons for which looks were left behind, in order, each with the identity of baseline and cases: in a pull request, else
+    /// in 30 days.
+    pub fn fresh_keys(&self, change: Option<&str>) -> Result<Vec<(String, String)>, StoreError> {
+        self.rows(
             "look up fresh keys",
-            "SELECT json_extract(facts, '$.fresh_key') AS reason FROM facts JOIN runs ON runs.id = facts.run
-             WHERE reason IS NOT NULL AND iif(?1 IS NULL, json_extract(facts, '$.set') = ?2 AND started_at > ?3,
-               json_extract(facts, '$.change') = ?1)
-             ORDER BY runs.id LIMIT 1",
-            params![change, set, now() - FRESH_AGAIN],
-            |row| row.get(0),
+            "SELECT json_extract(facts, '$.fresh_key') AS reason, json_extract(facts, '$.set') AS set_of
+             FROM facts JOIN runs ON runs.id = facts.run
+             WHERE reason IS NOT NULL AND iif(?1 IS NULL, started_at > ?2, json_extract(facts, '$.change') = ?1)
+             GROUP BY reason, set_of ORDER BY min(runs.id)",
+            params![change, now() - FRESH_AGAIN],
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
     }
 

@@ -133,7 +133,7 @@ CREATE INDEX looks_by_same ON looks (same);
 
 -- The first answer that a run showed somebody to a question, whatever came of it: it stands, and is never replaced.
 CREATE TABLE shown (
-  question BLOB NOT NULL,       -- identity of what both arms are asked, and why earlier looks were left behind
+  question BLOB NOT NULL,       -- identity of what both arms are asked; once more with why earlier looks were left behind
   arm      TEXT NOT NULL,
   repeat   INTEGER NOT NULL,
   answer   INTEGER NOT NULL,

@@ -71,6 +71,17 @@ impl Store {
         Ok(runs)
     }
 
+    /// Whether an answer to one of these questions was shown.
+    pub fn is_any_shown(&self, questions: impl Iterator<Item = [u8; 32]>) -> Result<bool, StoreError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM shown WHERE question = ?1)";
+        for question in questions {
+            if self.row("look up what was shown", sql, [question], |row| row.get(0))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The answer that was shown to a question, if it was given to the very request of the job by this target.
     pub fn shown(&self, question: &[u8; 32], job: &Job, target: &str) -> Result<Option<CachedAnswer>, StoreError> {
         self.optional_row(

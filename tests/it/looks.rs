@@ -176,6 +176,24 @@ fn looks_are_left_behind_once_in_a_pull_request() {
     service.run(&project, "", &variables).assert_exit(2).assert_stderr("PROMPTGATE_FRESH_KEY: in CI");
 }
 
+/// Else fresh keys could be tried until one pleases, and its answers be used without it, or the part that it showed be completed.
+#[test]
+fn what_a_fresh_key_showed_stands_without_it_and_counts_in_parts() {
+    for part in ["", "--limit 1"] {
+        let (project, service) = open_look(&format!("--fresh-key one {part}"));
+        service.expect(&project, "--fresh-key two", (11, "earlier_look", 160));
+        assert_eq!(service.eval(&project, "", &[]), (11, "too_few".to_owned(), 0), "{part}");
+        assert_eq!(project.verdict()["fresh_key"], Value::Null);
+    }
+    let (project, service) = open_look("");
+    service.set_wrong(3);
+    service.expect(&project, "--fresh-key one --limit 79", (11, "too_few", 158));
+    service.set_wrong(0);
+    service.expect(&project, "--fresh-key two --limit 78", (11, "earlier_look", 156));
+    service.expect(&project, "--fresh-key two", (11, "earlier_look", 4));
+    service.expect(&project, "--fresh-key one", (11, "too_few", 2));
+}
+
 #[test]
 fn a_baseline_that_got_old_is_another_look() {
     let (project, service) = open_look("");
