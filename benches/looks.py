@@ -5,11 +5,14 @@
 
 The candidate is worse by just the margin. An honest run is the first complete look. Against it stand runs that roll a part until it
 pleases (budget, --limit, --case), roll whole runs, respell the prompt, or loosen the margin, each of them followed by a plain run.
-Nothing may be promotable at the end that was not so at its first complete look; the exit code is 1 if anything is.
+Nothing may be promotable at the end that was not so at its first complete look; the exit code is 1 if anything is. A fresh key is
+the one open way to a second look: how often it is promotable is printed, and a second fresh key may never be.
 """
 import argparse
 import collections
 import concurrent.futures
+import contextlib
+import functools
 import http.server
 import json
 import os
@@ -27,29 +30,34 @@ LOSS = 0.05
 PROMPT = '{{{{role "system"}}}}{}\n{{{{role "user"}}}}{{{{question}}}}\n'
 
 
+def response(text):
+    """Headers and body in one piece, so that no small packet waits for an acknowledgement."""
+    part = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}
+    usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
+    body = json.dumps({"candidates": [part], "usageMetadata": usage, "modelVersion": "gemini-3.8-flash"})
+    return f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+RIGHT, WRONG = response("nine"), response("ten")
+
+
 def service(seed):
     """A server whose n-th answer to a question under the new prompt is wrong with the chance of the loss."""
-    asked, lock = collections.Counter(), threading.Lock()
+    times, lock = collections.Counter(), threading.Lock()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
             body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-            text = "nine"
+            reply = RIGHT
             if "New" in body:
                 number = re.search(r"What is (\d+)", body)[1]
                 with lock:
-                    asked[number] += 1
-                    times = asked[number]
-                text = "ten" if random.Random(f"{seed} {number} {times}").random() < LOSS else "nine"
-            part = {"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}
-            usage = {"promptTokenCount": 1, "candidatesTokenCount": 1, "totalTokenCount": 2}
-            reply = json.dumps({"candidates": [part], "usageMetadata": usage, "modelVersion": "gemini-3.8-flash"}).encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(reply)))
-            self.end_headers()
+                    times[number] += 1
+                    nth = times[number]
+                if random.Random(f"{seed} {number} {nth}").random() < LOSS:
+                    reply = WRONG
             self.wfile.write(reply)
 
         def log_message(self, *_):
@@ -97,20 +105,29 @@ def attacks(cases, rolls):
     }
 
 
+@contextlib.contextmanager
+def project(cases, seed):
+    """In memory where there is a file system for it, since the store syncs each answer."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    with tempfile.TemporaryDirectory(dir=memory) as folder:
+        opened = Project(folder, cases, seed)
+        yield opened
+        opened.server.shutdown()
+
+
 def seed_of(seed, cases, rolls):
-    """Names of the attacks that were promotable where the honest run was not; the honest run itself."""
-    with tempfile.TemporaryDirectory() as folder:
-        honest = Project(folder, cases, seed).promotable()
-    lucky = []
+    """Whether the first complete look was promotable, whether one fresh key was, and which runs were that may not be."""
+    with project(cases, seed) as honest:
+        first = honest.promotable()
+        fresh, again = (honest.promotable("--fresh-key", f"try {number}") for number in (1, 2))
+    lucky = [f"seed {seed}: a second fresh key"] if again and not first and not fresh else []
     for name, (before, runs) in attacks(cases, rolls).items():
-        with tempfile.TemporaryDirectory() as folder:
-            project = Project(folder, cases, seed)
+        with project(cases, seed) as attacked:
             for roll, options in enumerate(runs):
-                before(project, roll)
-                if project.promotable(*options) and not honest:
+                before(attacked, roll)
+                if attacked.promotable(*options) and not first:
                     lucky.append(f"seed {seed}: {name}, run {roll + 1}")
-            project.server.shutdown()
-    return honest, lucky
+    return first, fresh, lucky
 
 
 def main():
@@ -119,13 +136,15 @@ def main():
     options.add_argument("--cases", type=int, default=200)
     options.add_argument("--rolls", type=int, default=4)
     options = options.parse_args()
-    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-        run = lambda seed: seed_of(seed, options.cases, options.rolls)
-        found = list(pool.map(run, range(options.seeds)))
-    promoted = sum(honest for honest, _ in found)
-    lucky = [line for _, lines in found for line in lines]
-    print(f"promotable at the first complete look: {promoted} of {options.seeds}")
-    print(f"promotable later, and not then:        {len(lucky)}")
+    # A process a seed: the service and its clients share no interpreter lock with another seed's.
+    with concurrent.futures.ProcessPoolExecutor(os.cpu_count()) as pool:
+        run = functools.partial(seed_of, cases=options.cases, rolls=options.rolls)
+        firsts, fresh, lucky = zip(*pool.map(run, range(options.seeds)))
+    lucky = [line for lines in lucky for line in lines]
+    either = sum(first or second for first, second in zip(firsts, fresh))
+    print(f"promotable at the first complete look:         {sum(firsts)} of {options.seeds}")
+    print(f"promotable then, or with one fresh key:        {either} of {options.seeds}")
+    print(f"promotable later, and not then:                {len(lucky)}")
     print("\n".join(lucky))
     return bool(lucky)
 
