@@ -4,6 +4,7 @@ use super::files;
 use crate::domain::{Place, Problem, Problems, RunRecord};
 use crate::error::Error;
 use crate::eval::STORE;
+use crate::provider::is_replay;
 use crate::report::{Redactor, text};
 use crate::store::{ImportOutcome, Record, Store, StoreError};
 use std::collections::HashMap;
@@ -47,7 +48,7 @@ pub fn export(
     let nothing = || Problem::new("there is no store yet, so there are no answers").hint("run `promptgate eval` first");
     let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
     let run = chosen(&store, number, candidate)?;
-    if run.target.starts_with("recorded") {
+    if is_replay(&run.target) {
         return Err(Problem::new(format!("run {} judged recorded answers, which are files already", run.run)).into());
     }
     if run.answers == 0 {
@@ -182,6 +183,10 @@ impl RowReader {
             }
             rows += 1;
             match Record::from_json(row) {
+                Ok(record) if is_replay(&record.target) => {
+                    let problem = Problem::at(place(), "answers that were read from files never enter a store");
+                    self.problems.push(problem.hint("give the files to `promptgate eval --target recorded --answers`"));
+                }
                 Ok(record) => {
                     if self.first(&record, place()) {
                         add(&record)?;

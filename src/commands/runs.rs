@@ -3,6 +3,7 @@
 use crate::domain::{Flaky, Problem, Reliability, RunRecord};
 use crate::error::Error;
 use crate::eval::STORE;
+use crate::provider::is_replay;
 use crate::stats::repeats::{pass_all, pass_at};
 use crate::store::Store;
 use std::path::Path;
@@ -42,7 +43,7 @@ pub fn flaky(
     let run = run(&store, number)?;
     let repeats = complete_repeats(&store, &run)?;
     // Recorded answers are read anew by each run, so over runs one answer would count as several.
-    let over_runs = !run.target.starts_with("recorded");
+    let over_runs = !is_replay(&run.target);
     let mut flaky = store.flaky(number, over_runs, most)?;
     for case in &mut flaky.cases {
         for reliability in [&mut case.baseline, &mut case.candidate].into_iter().flatten() {

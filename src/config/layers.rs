@@ -146,7 +146,7 @@ impl Layers {
     /// What answers, for commands that only look at prompts; the Gemini API when nothing is said.
     pub fn target(&self) -> TargetKind {
         let groups::Service { target, .. } = self.group();
-        target.unwrap_or(TargetKind::Gemini)
+        target.unwrap_or_default()
     }
 
     pub(super) fn models_for(&self, target: TargetKind) -> ModelChoice {

@@ -261,7 +261,7 @@ fn default(definition: &Definition, file: &FileSettings) -> Option<String> {
     match (definition.key, definition.default, definition.kind) {
         (_, Some(default), _) => Some(default()),
         (_, None, Kind::Flag) => Some("false".to_owned()),
-        ("target", ..) => Some(TargetKind::Gemini.as_str().to_owned()),
+        ("target", ..) => Some(TargetKind::default().as_str().to_owned()),
         ("location", ..) => Some("global".to_owned()),
         // A critical tag without a margin of its own has that of all tags.
         ("critical_margin", ..) => {

@@ -67,7 +67,7 @@ impl Layers {
         problems: &mut Problems,
     ) -> Result<ProviderSettings, Problems> {
         let Service { target, .. } = self.group();
-        let expected = target.unwrap_or(TargetKind::Gemini);
+        let expected = target.unwrap_or_default();
         let (api_version, delivery) = self.form(expected, problems);
         let batch = self.batch(expected, delivery, problems);
         let base_url = self.base_url(expected);
@@ -166,11 +166,12 @@ impl Layers {
         answers: &[PathBuf],
         offline: bool,
     ) -> Result<Answerer, Problem> {
-        if !answers.is_empty() && target != Some(TargetKind::Recorded) {
-            return Err(Problem::new("recorded answers are given, but not asked for").hint("add --target recorded"));
+        if !answers.is_empty() && !target.is_some_and(|target| target.def().replays) {
+            return Err(Problem::new("recorded answers are given, but the target does not read them")
+                .hint("add --target recorded"));
         }
-        let kind = target.unwrap_or(TargetKind::Gemini);
-        if kind == TargetKind::Recorded && answers.is_empty() {
+        let kind = target.unwrap_or_default();
+        if kind.def().replays && answers.is_empty() {
             return Err(Problem::new("the target `recorded` has no answers").hint("give --answers FILE"));
         }
         let BaseUrlSource { required, example, .. } = kind.def().base_url;
@@ -284,11 +285,11 @@ impl Layers {
         let Service { target, .. } = self.group();
         let Transport { api_version: ApiVersion(api_version), .. } = self.group();
         let LimitSettings { timeout, .. } = self.group();
-        let target = target.unwrap_or(TargetKind::Gemini);
+        let target = target.unwrap_or_default();
         let mut service = BatchService { target, base_url: self.base_url(target), api_version, key: None, timeout };
         if !target.def().batches {
             problems.push(Problem::new(only(|def| def.batches, BATCHES)));
-        } else if target == TargetKind::Sim && service.base_url.is_none() {
+        } else if target.def().simulates && service.base_url.is_none() {
             problems.push(
                 Problem::new("the built-in simulator ends with its run, and its batch jobs with it")
                     .hint("give --base-url for a simulator that was started with `promptgate sim`"),

@@ -9,7 +9,6 @@ impl Layers {
         if policy.sequential == Sequential::Off {
             return Vec::new();
         }
-        let is = |key: &str, value: &str| self.raw(key).is_some_and(|raw| raw.text() == value);
         let set = |key: &str| self.raw(key).is_some_and(|raw| !matches!(raw.text(), "false" | "0"));
         [
             (
@@ -43,7 +42,7 @@ impl Layers {
                 "batch jobs are sent together, so that there is nothing to save between looks",
             ),
             (
-                is("target", "recorded"),
+                self.target().def().replays,
                 "--target recorded",
                 "recorded answers are there already, so that there is nothing to save",
             ),

@@ -14,7 +14,6 @@ use super::tables::{EmbeddingSettings, JudgeSettings};
 use crate::domain::{Candidate, Command, Policy, Problem, Problems};
 use crate::plan::Selection;
 use crate::plan::price::Prices;
-use crate::provider::TargetKind;
 use crate::runner::RetryPolicy;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -138,7 +137,7 @@ impl Layers {
             layer.retain(|key, _| !UNUSED.contains(key));
         }
         let settings = self.settle_for(Purpose::SameArms)?;
-        if settings.provider.target == TargetKind::Recorded {
+        if settings.provider.target.def().replays {
             return Err(Problem::new(
                 "recorded answers can't tell how much answers vary: both arms would get the same ones",
             )

@@ -57,7 +57,7 @@ impl Layers {
         });
         let target = TargetKind::from_text(target).unwrap_or_else(|message| {
             problems.push(Problem::new(format!("the verdict's target: {message}")));
-            TargetKind::Gemini
+            TargetKind::default()
         });
         if let Baseline::Prompt(name) = &baseline {
             policy_base.effective.set_baseline(name);

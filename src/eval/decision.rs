@@ -3,7 +3,7 @@
 use super::context::EvalContext;
 use super::run_state::RunState;
 use super::score_pass::ScoredRun;
-use crate::config::{Cache, Settings, TargetKind};
+use crate::config::{Cache, Settings};
 use crate::domain::{DecidingJudges, Look, LooksBefore};
 use crate::error::Error;
 use crate::gate::{self, Completion, GateDecision, RunContext};
@@ -47,7 +47,7 @@ pub(super) fn analyze(
 
 /// Such answers prove nothing about the service of today.
 pub(super) fn is_replayed(settings: &Settings, scored: &ScoredRun) -> bool {
-    settings.provider.target == TargetKind::Recorded
+    settings.provider.target.def().replays
         || settings.run.cache == Cache::Only
         || scored.stale > 0
         || scored.comparison.imported > 0
@@ -96,7 +96,7 @@ pub(super) fn facts<'f>(
     RunContext {
         gated: context.settings.gate.gated,
         whole_run: completion,
-        confirms: context.settings.provider.target != TargetKind::Recorded,
+        confirms: !context.settings.provider.target.def().replays,
         models: (baseline, &context.info.candidate.model),
         judges: Some(deciding),
         changes: &context.info.changes,

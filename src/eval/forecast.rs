@@ -6,7 +6,7 @@ use super::judges::Judges;
 use super::phase::{MustPassRetries, Phase};
 use super::sample_walk::{CacheLookup, SampleWalk};
 use super::usage_estimate::{Estimate, UsageEstimate};
-use crate::config::{Cache, TargetKind};
+use crate::config::Cache;
 use crate::domain::{Arm, Case, CaseId, PriceList, Problem, Request, RunInfo, Usage};
 use crate::error::Error;
 use crate::plan::price::{Prices, Tier};
@@ -126,7 +126,7 @@ pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
         candidate: candidate.map(|arm| arm.total).unwrap_or_default(),
         judges: judging.total.filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
         commands: judging.commands,
-        offline: settings.provider.target == TargetKind::Recorded || settings.run.cache == Cache::Only,
+        offline: settings.provider.target.def().replays || settings.run.cache == Cache::Only,
         prices: settings.prices.list(),
     })
 }

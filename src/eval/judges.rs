@@ -2,7 +2,7 @@
 
 use super::target::{limits_of, run_service};
 use super::versions::{Version, open_prompt};
-use crate::config::{JudgeSettings, Settings, TargetKind};
+use crate::config::{JudgeSettings, Settings};
 use crate::domain::{
     Arm, CaseId, Failure, FailureKind, Job, Problem, Problems, Question, ReplyForm, Request, digest, hex,
 };
@@ -174,7 +174,7 @@ impl Judge {
             None => Problem::new(format!("the judge `{name}`: {message}")),
         };
         let own = written.filter(|judge| judge.target.is_some() || judge.base_url.is_some());
-        let run_target = run_target.filter(|_| settings.provider.target != TargetKind::Recorded);
+        let run_target = run_target.filter(|_| !settings.provider.target.def().replays);
         let (target, default_model) = match (own, run_target) {
             (None, None) => {
                 return Err(at("recorded answers can't judge".to_owned())

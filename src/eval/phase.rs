@@ -4,7 +4,7 @@
 //! look, since nothing is promoted before all of them are scored; otherwise their answers count at their own look. What
 //! their answers have to be is for `gate::must_pass` to say.
 
-use crate::config::{Settings, TargetKind};
+use crate::config::Settings;
 use crate::domain::{Case, Decision};
 use crate::gate::must_pass::{CONFIRMED, LEAST};
 use crate::plan::{Plan, Schedule};
@@ -77,7 +77,7 @@ impl MustPassRetries {
     pub(crate) fn new(settings: &Settings) -> MustPassRetries {
         MustPassRetries {
             possible: settings.gate.gated
-                && settings.provider.target != TargetKind::Recorded
+                && !settings.provider.target.def().replays
                 && settings.provider.missing_key.is_none(),
             failed: BTreeSet::new(),
         }

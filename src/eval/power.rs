@@ -1,7 +1,6 @@
 //! What a prepared run can decide, before anything is spent on it.
 
 use super::context::EvalContext;
-use crate::config::TargetKind;
 use crate::domain::{Design, Metric, PromptInfo};
 use crate::error::Error;
 use crate::gate;
@@ -40,7 +39,7 @@ fn past(context: &EvalContext<'_>) -> Result<VarianceSource, Error> {
     };
     let noise = |prompt: &PromptInfo| -> Result<Option<Noise>, Error> {
         // Recorded answers are read anew by each run, so over runs one answer would count as several.
-        let most = if context.settings.provider.target == TargetKind::Recorded { 1 } else { RUNS };
+        let most = if context.settings.provider.target.def().replays { 1 } else { RUNS };
         let own_scores = context.settings.gate.policy.metric == Metric::Score;
         Ok(store.noise(context.subject(prompt), most, own_scores)?)
     };

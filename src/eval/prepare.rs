@@ -12,7 +12,7 @@ use super::survey::{self, Survey, SurveyScope};
 use super::target::Targets;
 use super::versions::{Versions, open_versions};
 use super::{STORE, calibration, now};
-use crate::config::{Cache, Earlier, Settings, TargetKind};
+use crate::config::{Cache, Earlier, Settings};
 use crate::domain::{
     Arm, BaselinePromotion, Changes, Estimand, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
 };
@@ -39,7 +39,7 @@ pub fn prepare(settings: &Settings, kind: RunKind) -> Result<EvalContext<'_>, Er
     {
         return Err(problem.clone().into());
     }
-    if settings.provider.target != TargetKind::Recorded {
+    if !settings.provider.target.def().replays {
         let priced = versions.all().map(|version| (version.info.model.as_str(), version.tier(settings)));
         check_prices(settings, priced)?;
     }
@@ -111,7 +111,7 @@ fn survey_run(
     rules: &Rules,
     targets: &Targets,
 ) -> Result<Survey, Error> {
-    let recorded = settings.provider.target == TargetKind::Recorded;
+    let recorded = settings.provider.target.def().replays;
     let policy = &settings.gate.policy;
     let compares = settings.gate.gated && versions.baseline.is_some() && policy.estimand == Estimand::Population;
     let (may_be_identical, sequential, margin) = match kind {
@@ -191,7 +191,7 @@ fn run_info(
         baseline: baseline.cloned(),
         promotion: versions.promotion.clone(),
         target: settings.provider.target.as_str().to_owned(),
-        simulated: settings.provider.target == TargetKind::Sim,
+        simulated: settings.provider.target.def().simulates,
         dataset_sha256: survey.dataset.sha256.clone(),
         cases: survey.selected,
         total: survey.dataset.total,

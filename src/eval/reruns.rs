@@ -6,7 +6,7 @@
 //! The store knows the looks. A CI system counts its attempts, too, so that a store that was lost on the way is noticed.
 
 use super::questions::Identities;
-use crate::config::{Cache, Settings, TargetKind};
+use crate::config::{Cache, Settings};
 use crate::domain::{
     Decision, FirstRules, FreshKey, Look, LookRecord, LooksBefore, Policy, Problem, RunFacts, RunRecord, Sequential,
     Tries, digest, hex,
@@ -72,7 +72,7 @@ impl RerunPlan {
             lost: None,
             fresh: None,
             left_before: None,
-            counts: settings.provider.target != TargetKind::Recorded,
+            counts: !settings.provider.target.def().replays,
             notes: Vec::new(),
         }
     }

@@ -27,8 +27,12 @@ pub struct ProviderDef {
     pub streams: bool,
     /// It takes batches.
     pub batches: bool,
-    /// It can be asked as an LLM judge.
+    /// It can serve as an LLM judge.
     pub judges: bool,
+    /// Its answers are read from files: the same in each run, for nothing, and no proof of what a service says today.
+    pub replays: bool,
+    /// Its answers are made up.
+    pub simulates: bool,
     /// The model where nothing names one; a service with models of anyone has none.
     pub default_model: Option<&'static str>,
     /// Its models of embeddings, if it has any.

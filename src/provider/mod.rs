@@ -44,10 +44,10 @@ pub(crate) use simulator::EMULATOR;
 pub use target::Target;
 
 macro_rules! providers {
-    ($($kind:ident => $definition:path,)*) => {
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    ($($(#[$meta:meta])* $kind:ident => $definition:path,)*) => {
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub enum TargetKind {
-            $($kind,)*
+            $($(#[$meta])* $kind,)*
         }
 
         impl TargetKind {
@@ -65,6 +65,7 @@ macro_rules! providers {
 }
 
 providers! {
+    #[default]
     Gemini => gemini::PROVIDER,
     Vertex => vertex::PROVIDER,
     OpenAi => openai::PROVIDER,
@@ -77,4 +78,10 @@ impl TargetKind {
     pub fn as_str(self) -> &'static str {
         self.def().name
     }
+}
+
+/// Whether answers of this target, or of this identity of one, were read from files.
+pub fn is_replay(target: &str) -> bool {
+    let name = target.split(' ').next();
+    TargetKind::ALL.iter().any(|kind| kind.def().replays && name == Some(kind.as_str()))
 }

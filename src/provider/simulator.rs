@@ -25,6 +25,7 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
         example: "http://127.0.0.1:8080 of `promptgate sim --port 8080`",
     },
     key: KeySource::None,
+    simulates: true,
     open,
     ..gemini::PROVIDER
 };

@@ -147,6 +147,9 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let (home, url) = evaluated();
     let exported = export(&home);
     let mut lines: Vec<String> = exported.lines().map(str::to_owned).collect();
+    let mut replayed: Value = serde_json::from_str(&lines[2]).unwrap();
+    replayed["target"] = "recorded 0123".into();
+    lines[2] = replayed.to_string();
     lines[1] = lines[1].replacen("{", "{\"note\":1,", 1);
     lines[3] = lines[3].replacen("\"repeat\":", "\"repeat\":\"one\",\"was\":", 1);
     lines[4] = "[]".to_owned();
@@ -158,6 +161,8 @@ fn mistakes_are_told_with_file_and_line_and_nothing_is_imported() {
     let ran = fork.run("record import answers.jsonl empty.jsonl missing.jsonl").assert_exit(2);
     insta::assert_snapshot!(ran.stderr, @r#"
     error: answers.jsonl:2: unknown field `note`, expected one of `case`, `arm`, `prompt`, `repeat`, `target`, `model`, `key`, `request`, `attempts`, `waited_ms`, `created_at`, `reply`, `answer`
+    error: answers.jsonl:3: answers that were read from files never enter a store
+      help: give the files to `promptgate eval --target recorded --answers`
     error: answers.jsonl:4: invalid type: string "one", expected u32
     error: answers.jsonl:5: the row is not a json object
       help: a row has case, arm, prompt, repeat, target, model, key, request, attempts, waited_ms, created_at, reply and answer

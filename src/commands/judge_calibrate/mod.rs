@@ -6,7 +6,7 @@ mod limits;
 mod result;
 
 use super::files;
-use crate::config::{Cache, Settings, TargetKind};
+use crate::config::{Cache, Settings};
 use crate::dataset::calibration as file;
 use crate::dataset::{self, Dataset};
 use crate::domain::{Agreement, Arm, CalibrationEntry, JudgeEvidence, JudgeUse, JudgesRecord, Problem, Problems};
@@ -100,7 +100,7 @@ impl<'a> CalibrationRun<'a> {
             &settings.scoring.judge_calibration.path.display().to_string(),
         )?;
         let names: BTreeSet<String> = labels.keys().map(|judge_use| judge_use.judge.clone()).collect();
-        let recorded = settings.provider.target == TargetKind::Recorded;
+        let recorded = settings.provider.target.def().replays;
         let run_targets = if recorded { None } else { Some(Targets::open(settings, None)?) };
         let judges = Judges::open(
             &names,

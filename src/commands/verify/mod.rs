@@ -7,7 +7,7 @@ mod inputs;
 mod numbers;
 mod rows;
 
-use crate::config::{Layers, TargetKind, VerificationSettings};
+use crate::config::{Layers, VerificationSettings};
 use crate::domain::{Arms, Changes, DecidingJudges, Decision, Look, Problem, Problems, Verdict};
 use crate::error::Error;
 use crate::eval::calibration;
@@ -155,8 +155,8 @@ fn survey_all(settings: &VerificationSettings, versions: &Versions, rules: &Rule
         target: "",
         service: "",
         encoders: Arms { baseline: encoder.clone(), candidate: encoder },
-        recorded: settings.target == TargetKind::Recorded,
-        may_be_identical: settings.target != TargetKind::Recorded,
+        recorded: settings.target.def().replays,
+        may_be_identical: !settings.target.def().replays,
         sequential: settings.policy.sequential,
         margin: None,
         today: OffsetDateTime::now_utc().date(),

@@ -1,9 +1,9 @@
 //! The numbers of a verdict, computed again from its rows.
 
 use super::{EDITED, ROWS, excerpt};
-use crate::config::TargetKind;
 use crate::domain::{Changes, Comparison, DecidingJudges, Decision, LooksBefore, Problem, ReasonCode, Verdict};
 use crate::gate::{self, GateDecision, RunContext, SentenceContext};
+use crate::provider::is_replay;
 use serde_json::{Value, json};
 
 /// What `eval` knew of the run.
@@ -20,7 +20,7 @@ pub(super) fn facts<'a>(
             recorded.baseline.as_ref().map(|prompt| prompt.model.requested.as_str()),
             &recorded.candidate.model.requested,
         ),
-        confirms: recorded.target != TargetKind::Recorded.as_str(),
+        confirms: !is_replay(&recorded.target),
         judges: Some(judges),
         changes,
         look: &recorded.look,

@@ -22,6 +22,8 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     streams: true,
     batches: true,
     judges: true,
+    replays: false,
+    simulates: false,
     default_model: Some("gemini-3.8-flash"),
     embedding: Some(EmbeddingDef {
         default_model: Some(super::embed::MODEL),

@@ -23,6 +23,8 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
     streams: false,
     batches: false,
     judges: true,
+    replays: false,
+    simulates: false,
     default_model: None,
     embedding: Some(EmbeddingDef {
         // A model for chats is none for embeddings, so the run's is no default.

@@ -16,6 +16,7 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
     streams: false,
     batches: false,
     judges: false,
+    replays: true,
     embedding: None,
     open,
     ..gemini::PROVIDER

@@ -23,6 +23,8 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     streams: false,
     batches: false,
     judges: false,
+    replays: false,
+    simulates: false,
     default_model: gemini::PROVIDER.default_model,
     embedding: None,
     encoder: |config| Arc::new(Encoder::new(config)),
