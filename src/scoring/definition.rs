@@ -9,7 +9,7 @@ use serde_json::Value;
 /// One kind of matcher: its name, its documentation, how its arguments compile, and every fact about it that other parts of
 /// the program need. Nothing else knows a matcher by its name.
 ///
-/// Fields from `takes_text` to `feature` have a default, see [`MatcherDef::DEFAULT`].
+/// `schema_refuses` and the fields from `takes_text` to `feature` have a default, see [`MatcherDef::DEFAULT`].
 #[derive(Clone, Copy, Debug)]
 pub struct MatcherDef {
     pub name: &'static str,
@@ -27,6 +27,8 @@ pub struct MatcherDef {
     pub fails: Sample,
     /// A check as JSON that is refused while loading: a mistake that people make.
     pub refused: &'static str,
+    /// The schema refuses it, too: it is wrong by its form, not by what a pattern, a schema or a name means.
+    pub schema_refuses: bool,
     /// How the time of one score grows, and what bounds it.
     pub cost: &'static str,
     /// Turns arguments into a matcher. Paths of problems start at the arguments.
@@ -65,6 +67,7 @@ impl MatcherDef {
         passes: Sample::Text(""),
         fails: Sample::Text(""),
         refused: "",
+        schema_refuses: true,
         cost: "linear in the answer",
         compile: |_, _| Err(vec![ArgProblem::new("this matcher does nothing")]),
         takes_text: false,

@@ -71,6 +71,7 @@ pub(super) const AT_LEAST: MatcherDef = MatcherDef {
     passes: Sample::Text("A refund needs the receipt."),
     fails: Sample::Text("A refund is fine."),
     refused: r#"{"at_least": {"n": 3, "of": ["yes", "no"]}}"#,
+    schema_refuses: false,
     cost: "the sum of the checks inside; at most 32 checks deep",
     compile: at_least,
     logic: Some(Logic::Count),

@@ -20,6 +20,7 @@ pub(super) const COMMAND: MatcherDef = MatcherDef {
     passes: Sample::Text("Please come in."),
     fails: Sample::Text("Come in."),
     refused: r#"{"command": "rm -rf ."}"#,
+    schema_refuses: false,
     cost: "what the command takes, up to its timeout; one process for each core",
     takes_text: true,
     inline: Some(inline),

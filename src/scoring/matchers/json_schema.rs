@@ -28,6 +28,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     passes: Sample::Text("{\"name\": \"Ann\"}"),
     fails: Sample::Text("{\"name\": 3}"),
     refused: r#"{"json_schema": {"requierd": ["name"]}}"#,
+    schema_refuses: false,
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     inline: Some(|args, files, _| inline_schema(args, files)),
     compile,

@@ -37,6 +37,7 @@ pub(super) const JUDGE: MatcherDef = MatcherDef {
     },
     fails: Sample::Judged { text: "Sure, we refund you.", reply: r#"{"reason": "it promises", "pass": false}"# },
     refused: r#"{"judge": {"rubric": "good", "aggregate": "mean"}}"#,
+    schema_refuses: false,
     cost: "one request to the judge's model a vote, two with `against`; stored, so that a resumed or repeated run does not \
            ask again; a reply is read up to 64 KiB",
     takes_text: true,

@@ -27,6 +27,7 @@ pub(super) const REGEX: MatcherDef = MatcherDef {
     passes: Sample::Text("16 + 2 is 18, so\nA: 18"),
     fails: Sample::Text("A: 180"),
     refused: r#"{"regex": ".*"}"#,
+    schema_refuses: false,
     cost: "linear in the answer for each match that is looked for; programs of at most 2 MiB, counts of at most 10000",
     takes_text: true,
     compile,

@@ -33,6 +33,7 @@ pub(super) const ROUGE: MatcherDef = MatcherDef {
     passes: Sample::Text("A cat sat on a mat."),
     fails: Sample::Text("On the mat, a dog lay."),
     refused: r#"{"rouge": {"to": "Кошка сидит.", "min": 0.6}}"#,
+    schema_refuses: false,
     cost: "at most 100000 characters in the answer, and in all references together for rouge1 and rouge2, linear in \
            both; at most 10000 for rougeL, the product of their words; a longer answer can't be judged",
     compile,

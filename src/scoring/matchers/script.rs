@@ -22,6 +22,7 @@ pub(super) const SCRIPT: MatcherDef = MatcherDef {
     passes: Sample::Text("Столица Франции — Париж."),
     fails: Sample::Text("The capital of France is Париж."),
     refused: r#"{"script": "Russian"}"#,
+    schema_refuses: false,
     cost: "the answer's length times the number of scripts, each named once",
     takes_text: true,
     compile,

@@ -23,6 +23,7 @@ pub(super) const CEL: MatcherDef = MatcherDef {
     passes: Sample::Text("{\"items\": [{\"price\": 2}]}"),
     fails: Sample::Text("{\"items\": [{\"price\": 0}]}"),
     refused: r#"{"cel": "asnwer.text == 'yes'"}"#,
+    schema_refuses: false,
     cost: "linear in the answer for each loop of the expression; at most 1000 characters, 20 levels and 20 million steps, \
            told in advance from the sizes of the inputs: beyond them it is refused, or not judged",
     takes_text: true,
