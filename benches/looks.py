@@ -4,8 +4,8 @@
     cargo build --release --locked && python3 benches/looks.py [--seeds 200] [--cases 200] [--rolls 4]
 
 The candidate is worse by just the margin. An honest run is the first complete look. Against it stand runs that roll a part until it
-pleases (budget, --limit, --case), roll whole runs, respell the prompt, or loosen the margin, each of them followed by a plain run.
-Nothing may be promotable at the end that was not so at its first complete look; the exit code is 1 if anything is. A fresh key is
+pleases (budget, --limit, --case), roll whole runs, respell the prompt, loosen the margin, or try fresh keys, each of them followed by
+a plain run. Nothing may be promotable at the end that was not so at its first complete look; the exit code is 1 if anything is. A fresh key is
 the one open way to a second look: how often it is promotable is printed, and a second fresh key may never be.
 """
 import argparse
@@ -86,8 +86,10 @@ class Project:
         command = [BINARY, "eval", "--prompt", "v2", "--baseline", "v1", "--target", "gemini", "--base-url", url]
         environment = {"PATH": os.environ["PATH"], "GEMINI_API_KEY": "test-key-0123456789"}
         command += ["--repeat", "1", "--quiet", *options]
+        verdict = self.folder / "reports" / "verdict.json"
+        verdict.unlink(missing_ok=True)  # A run that is refused must not pass for the one before.
         subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, check=False)
-        return json.loads((self.folder / "reports" / "verdict.json").read_text())["promotable"]
+        return json.loads(verdict.read_text())["promotable"]
 
 
 def attacks(cases, rolls):
@@ -95,6 +97,8 @@ def attacks(cases, rolls):
     nothing = lambda project, roll: None
     respell = lambda project, roll: project.write("prompts/v2.prompt", PROMPT.format("New." + " " * (roll + 1)))
     part = lambda *options: [[*options, "--cache", "refresh"]] * rolls + [[]]
+    fresh = [["--fresh-key", f"try {roll}"] for roll in range(rolls)]
+    parts = [[*key, "--limit", str(cases - 1 - roll)] for roll, key in enumerate(fresh)]
     return {
         "budget": (nothing, part("--max-requests", str(2 * cases - 1))),
         "limit": (nothing, part("--limit", str(cases - 1))),
@@ -102,6 +106,8 @@ def attacks(cases, rolls):
         "refresh": (nothing, [[]] + part()),
         "white space": (respell, [[]] * (rolls + 1)),
         "margin": (nothing, [[], ["--margin", "0.08"], ["--margin", "0.1", "--tolerance", "0.1"]]),
+        "fresh keys, then none": (nothing, fresh + [[]]),
+        "fresh keys over parts": (nothing, [[]] + parts + fresh[-1:]),
     }
 
 
