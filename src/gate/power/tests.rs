@@ -265,6 +265,10 @@ fn forecasts_are_those_of_the_simulation() {
     assert_eq!(clusters.dominating(policy.margin), None);
     let (got, want) = (typical(3, &clusters), simulated(405, &GEOMETRIC, 3));
     assert!((got - want).abs() < 0.05 && want > 0.5, "geometric clusters: {got} {want}");
+    let mut alike = Units::default();
+    GEOMETRIC.iter().for_each(|(size, _, units)| alike.add(Unit { size: *size, sum: 0 }, *units));
+    let alike = Differences::of_units(&alike, 3, UnitKind::Cluster);
+    assert!(Rule::of(&policy).promotes(&alike), "108 clusters that all come out alike");
     // The noise that is known of earlier answers tells as much as those of the scenario.
     for (cases, repeats) in [(45, 5), (50, 1), (50, 3)] {
         let got = planned(&policy, cases.into(), repeats, Estimand::Population).promotes(RUNS);
