@@ -2,7 +2,7 @@
 
 use super::definition::{Definition, Group, Reader, Scope, Weaker, settings};
 use super::value::{AGE, Kind, LONG_TIME, TIME, Value, providers, share, words};
-use crate::domain::{Consent, Estimand, MOST_ATTEMPTS, Metric, Policy, string_enum};
+use crate::domain::{Consent, Estimand, GuardMetric, MOST_ATTEMPTS, Metric, Policy, string_enum};
 use crate::plan::Shard;
 use crate::provider::TargetKind;
 use crate::provider::gemini;
@@ -158,13 +158,13 @@ settings! {
     /// Rules for a difference.
     pub struct DifferenceRules("Decision") {
         /// Promote only if being worse by this share of cases or more is excluded
-        margin: f64 = Policy::default().margin, share(0.5), "SHARE" { weaker: Weaker::Larger };
+        margin: f64 = Policy::default().margin, share(Policy::MAX_LOSS), "SHARE" { weaker: Weaker::Larger };
         /// Block if being worse by more than this share is demonstrated
-        tolerance: f64 = Policy::default().tolerance, share(0.5), "SHARE" { weaker: Weaker::Larger };
+        tolerance: f64 = Policy::default().tolerance, share(Policy::MAX_LOSS), "SHARE" { weaker: Weaker::Larger };
         /// Chance of a wrong promotion
-        alpha: f64 = Policy::default().alpha, share(0.2), "SHARE" { weaker: Weaker::Larger };
+        alpha: f64 = Policy::default().alpha, share(Policy::MAX_ERROR), "SHARE" { weaker: Weaker::Larger };
         /// Chance of a wrong block; what lies between is inconclusive
-        block_alpha: f64 = Policy::default().block_alpha, share(0.2), "SHARE" { weaker: Weaker::Smaller };
+        block_alpha: f64 = Policy::default().block_alpha, share(Policy::MAX_ERROR), "SHARE" { weaker: Weaker::Smaller };
         /// What an answer scores: pass (1 or 0) or score (what its checks scored, 0 to 1)
         metric: Metric = Metric::default().as_str(), words::<Metric>(), "METRIC" { weaker: Weaker::AnyOther };
         /// What the difference is about: population (cases like these) or dataset (exactly these)
@@ -220,13 +220,13 @@ settings! {
     /// `[gate]`: what decides besides the score as a whole.
     pub struct GateTable("") {
         /// A tag blocks, or holds a promotion, only from this loss on
-        slice_margin: f64 = Policy::default().slice_margin, share(1.0), "SHARE" { scope: Scope::Project, weaker: Weaker::Larger };
+        slice_margin: f64 = Policy::default().slice_margin, share(Policy::MAX_SLICE_LOSS), "SHARE" { scope: Scope::Project, weaker: Weaker::Larger };
         /// Share of blocked tags that are blocked wrongly, on average
-        slice_q: f64 = Policy::default().slice_q, share(0.2), "SHARE" { scope: Scope::Project, weaker: Weaker::Smaller };
+        slice_q: f64 = Policy::default().slice_q, share(Policy::MAX_ERROR), "SHARE" { scope: Scope::Project, weaker: Weaker::Smaller };
         /// Tags for which a loss of critical_margin must be excluded
         critical_tags: Vec<String>, Kind::List, "TAG" { scope: Scope::Project, weaker: Weaker::NameLost };
         /// The loss that critical tags must exclude; default: slice_margin
-        critical_margin: Option<f64>, share(0.5), "SHARE" { scope: Scope::Project, weaker: Weaker::Larger };
+        critical_margin: Option<f64>, share(Policy::MAX_LOSS), "SHARE" { scope: Scope::Project, weaker: Weaker::Larger };
     }
 }
 
@@ -234,15 +234,15 @@ settings! {
     /// `[gate.guardrails]`: how much worse than the baseline the candidate may be; what is not given is not looked at.
     pub struct GuardrailTable("") {
         /// 95th percentile of the latency, as a share of the baseline's
-        guardrail_latency_p95: Option<f64>, share(5.0), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
+        guardrail_latency_p95: Option<f64>, share(GuardMetric::MAX_SHARE), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
         /// Cost of a case, as a share of the baseline's
-        guardrail_cost: Option<f64>, share(5.0), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
+        guardrail_cost: Option<f64>, share(GuardMetric::MAX_SHARE), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
         /// Output tokens, as a share of the baseline's
-        guardrail_output_tokens: Option<f64>, share(5.0), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
+        guardrail_output_tokens: Option<f64>, share(GuardMetric::MAX_SHARE), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
         /// Share of refusals, in points of it
-        guardrail_refusal_rate: Option<f64>, share(0.5), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
+        guardrail_refusal_rate: Option<f64>, share(GuardMetric::MAX_POINTS), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
         /// Share of answers that are cut off, in points of it
-        guardrail_truncation_rate: Option<f64>, share(0.5), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
+        guardrail_truncation_rate: Option<f64>, share(GuardMetric::MAX_POINTS), "SHARE" { scope: Scope::Project, weaker: Weaker::LargerOrNone };
     }
 }
 

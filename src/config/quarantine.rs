@@ -18,8 +18,6 @@ use toml::de::DeValue;
 
 pub(super) const TABLE: &str = "quarantine";
 
-const MOST_TAGS: usize = 100;
-
 /// The last days as they were written, by tag.
 pub(super) type Quarantine = BTreeMap<String, RawValue>;
 
@@ -31,10 +29,10 @@ pub(super) fn read(value: &Spanned<DeValue<'_>>, source: Source<'_>, problems: &
         problems.push(source.not_a_table(value, TABLE, EXPECTED));
         return Quarantine::new();
     };
-    if tags.len() > MOST_TAGS {
+    if tags.len() > Policy::MAX_TAGS {
         let message = format!("`quarantine` has {} tags", tags.len());
         let problem = Problem::at(source.place(value.span()), message);
-        problems.push(problem.expected(format!("at most {MOST_TAGS}")));
+        problems.push(problem.expected(format!("at most {}", Policy::MAX_TAGS)));
     }
     let mut quarantine = Quarantine::new();
     for (tag, value) in tags {
@@ -75,7 +73,7 @@ pub(super) fn schema() -> Json {
         "type": "object",
         "propertyNames": {"pattern": "^\\S(.*\\S)?$"},
         "additionalProperties": {"type": "string", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}$"},
-        "maxProperties": MOST_TAGS,
+        "maxProperties": Policy::MAX_TAGS,
     })
 }
 
@@ -117,9 +115,9 @@ fn allowed<'a>(tag: &str, until: &'a str, today: Date, critical: &[String]) -> R
 
 #[cfg(test)]
 mod tests {
-    use super::{MOST_TAGS, Quarantine, allowed};
+    use super::{Quarantine, allowed};
     use crate::config::FileSettings;
-    use crate::domain::Problems;
+    use crate::domain::{Policy, Problems};
     use time::macros::date;
 
     fn read(text: &str) -> Result<Quarantine, Problems> {
@@ -170,7 +168,7 @@ mod tests {
         promptgate.toml:2:14: `quarantine` is not a table
           expected: a table, like [gate.quarantine] with flaky-shipping = "2026-12-31"
         "#);
-        let many: String = (0..=MOST_TAGS).map(|i| format!("t{i} = \"2026-12-31\"\n")).collect();
+        let many: String = (0..=Policy::MAX_TAGS).map(|i| format!("t{i} = \"2026-12-31\"\n")).collect();
         insta::assert_snapshot!(problems(&format!("[gate.quarantine]\n{many}")), @"
         promptgate.toml:1:1: `quarantine` has 101 tags
           expected: at most 100

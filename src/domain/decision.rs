@@ -4,9 +4,11 @@ use super::case_id::CaseId;
 use serde::{Deserialize, Serialize};
 
 string_enum! {
+    #[derive(Default)]
     pub enum Decision {
         Promote = "promote",
         Block = "block",
+        #[default]
         Inconclusive = "inconclusive",
         /// The candidate is what was promoted: there is nothing to promote, and nothing to stop.
         Unchanged = "unchanged",

@@ -63,6 +63,10 @@ string_enum! {
 }
 
 impl GuardMetric {
+    /// Bounds of what may be allowed, as a share of the baseline's and in points.
+    pub const MAX_SHARE: f64 = 5.0;
+    pub const MAX_POINTS: f64 = 0.5;
+
     /// The allowed worsening is a share of the baseline's value, not a difference.
     pub fn is_relative(self) -> bool {
         match self {

@@ -56,6 +56,18 @@ pub struct Policy {
     pub quarantine: BTreeMap<String, String>,
 }
 
+/// Bounds of the rules. Each share is more than 0.
+impl Policy {
+    /// Of margins and the tolerance.
+    pub const MAX_LOSS: f64 = 0.5;
+    /// Of the margin of tags, which may be lost as a whole.
+    pub const MAX_SLICE_LOSS: f64 = 1.0;
+    /// Of the chance of a wrong decision.
+    pub const MAX_ERROR: f64 = 0.2;
+    /// Critical tags, and those in quarantine, are kept in memory and in the policy.
+    pub const MAX_TAGS: usize = 100;
+}
+
 fn is_one(number: &u32) -> bool {
     *number == 1
 }

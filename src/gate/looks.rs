@@ -92,10 +92,12 @@ fn within(alpha: f64, shares: &[f64]) -> Option<f64> {
 }
 
 /// Why earlier looks leave no room for a promotion.
-pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
-    match before {
+pub(super) fn earlier_look(before: &LooksBefore) -> Option<Reason> {
+    let message = match before {
         LooksBefore::Clear
-        | LooksBefore::Final { decision: Decision::Promote | Decision::Unchanged, other_rules: false, .. } => None,
+        | LooksBefore::Final { decision: Decision::Promote | Decision::Unchanged, other_rules: false, .. } => {
+            return None;
+        }
         LooksBefore::Final { decision, run, attempts, other_rules } => {
             let rule = match attempts {
                 _ if *other_rules && *decision == Decision::Promote => {
@@ -107,52 +109,40 @@ pub(super) fn barred_by(before: &LooksBefore) -> Option<Reason> {
                     phrases::count((*attempts).into(), "planned attempt")
                 ),
             };
-            Some(reason(
-                ReasonCode::EarlierLook,
-                format!(
-                    "run {run} looked at the same prompts and cases before, and was {}: {rule}, so other or further answers can't promote; \
-                     without --cache refresh its answers are used again, and --fresh-key REASON starts anew for all to see",
-                    decision.as_str()
-                ),
-            ))
-        }
-        LooksBefore::Shown { run } => Some(reason(
-            ReasonCode::EarlierLook,
             format!(
-                "run {run} showed answers to the same requests before: they can be completed with the repeats that were planned \
-                 then, and never replaced; without --cache refresh, and with its --repeat, they are used again, and --fresh-key \
-                 REASON starts anew for all to see"
-            ),
-        )),
+                "run {run} looked at the same prompts and cases before, and was {}: {rule}, so other or further answers can't promote; \
+                 without --cache refresh its answers are used again, and --fresh-key REASON starts anew for all to see",
+                decision.as_str()
+            )
+        }
+        LooksBefore::Shown { run } => format!(
+            "run {run} showed answers to the same requests before: they can be completed with the repeats that were planned \
+             then, and never replaced; without --cache refresh, and with its --repeat, they are used again, and --fresh-key \
+             REASON starts anew for all to see"
+        ),
         LooksBefore::Looser(FirstRules { run, decision, rules }) => {
             let came_to = decision.as_ref().map_or_else(String::new, |decision| format!(", and was {decision}"));
-            let message = format!(
+            format!(
                 "run {run} looked at these answers by stricter rules ({}){came_to}: rules are chosen before a look, so looser ones \
                  can't promote; decide by those of run {run}, or start anew for all to see with --fresh-key REASON",
                 rules.join("; ")
-            );
-            Some(reason(ReasonCode::EarlierLook, message))
+            )
         }
-        LooksBefore::LeftBehind { reason: earlier } => Some(reason(
-            ReasonCode::EarlierLook,
+        LooksBefore::LeftBehind { reason: earlier } => format!(
+            "earlier looks were left behind before ({}), which can be done once in a pull request, and else once in 30 days: \
+             decide by the looks since then, with the same --fresh-key",
+            phrases::quoted(earlier)
+        ),
+        LooksBefore::Lost { attempt, known } => {
+            let known = if *known == 0 { "no earlier one".to_owned() } else { format!("{known} only") };
             format!(
-                "earlier looks were left behind before ({}), which can be done once in a pull request, and else once in 30 days: \
-                 decide by the looks since then, with the same --fresh-key",
-                phrases::quoted(earlier)
-            ),
-        )),
-        LooksBefore::Lost { attempt, known } => Some(reason(
-            ReasonCode::AttemptsLost,
-            format!(
-                "this is attempt {attempt} by the count of the CI system, and the store has the answers of {}: what they came to is \
-                 not known, so nothing is promoted; keep .promptgate between attempts, or start anew for all to see with --fresh-key REASON",
-                match known {
-                    0 => "no earlier one".to_owned(),
-                    n => format!("{n} only"),
-                }
-            ),
-        )),
-    }
+                "this is attempt {attempt} by the count of the CI system, and the store has the answers of {known}: what they came to is \
+                 not known, so nothing is promoted; keep .promptgate between attempts, or start anew for all to see with --fresh-key REASON"
+            )
+        }
+    };
+    let lost = matches!(before, LooksBefore::Lost { .. });
+    Some(reason(if lost { ReasonCode::AttemptsLost } else { ReasonCode::EarlierLook }, message))
 }
 
 /// What a look came to; `None` where the run is not whole, or how the prompts differ was not looked at.

@@ -54,6 +54,7 @@ use crate::domain::{
     ArmRate, Changes, Comparison, DecidingJudges, Decision, Difference, Guardrail, JudgeEvidence, Look, LooksBefore,
     Policy, Reason, ReasonCode, SampleSize, Slice, Warning, WarningCode, ZScores,
 };
+use judge_error::JudgeEffect;
 use looks::Levels;
 use statistics::Statistics;
 
@@ -78,7 +79,7 @@ pub struct RunContext<'a> {
     pub withheld: Option<&'a str>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct GateDecision {
     pub decision: Decision,
     /// Never empty; the most important first.
@@ -121,68 +122,27 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         return GateDecision::without_numbers(reason, slices::unanalyzed(comparison));
     };
     let at_base = decide_at_base(policy, comparison, facts);
-    let judge_effect = judge_error::assess(policy, comparison, facts.judges);
-    let policy = &levels.apply(&judge_effect.policy);
+    let judges = judge_error::assess(policy, comparison, facts.judges);
+    let policy = &levels.apply(&judges.policy);
     let statistics = Statistics::of(policy, &levels, comparison);
-    let mut needed = None;
+    let served = served_models::check(policy, comparison, facts.models);
     let mut reasons: Vec<Reason> = validity::completeness(comparison, facts.whole_run).into_iter().collect();
     reasons.extend(policy_diff::weaker(facts.changes));
-    reasons.extend(looks::barred_by(facts.before));
-    let served = served_models::check(policy, comparison, facts.models);
-    let mut slices = slices::unanalyzed(comparison);
-    let mut guardrails = guardrails::unanalyzed(policy, comparison);
-
-    if let Some(other) = served.foreign {
-        reasons.push(other);
-    } else if comparison.identical
-        && comparison.has_baseline
-        && comparison.counts.cases > 0
-        && !quarantine::is_everything(comparison)
-    {
-        reasons.extend(must_pass::reasons(comparison, facts.confirms));
-        reasons.push(validity::identical(comparison));
+    reasons.extend(looks::earlier_look(facts.before));
+    let (slices, guardrails) = (slices::unanalyzed(comparison), guardrails::unanalyzed(policy, comparison));
+    let mut findings = Findings { reasons, needed: None, slices, guardrails };
+    if let Some(foreign) = served.foreign {
+        findings.reasons.push(foreign);
+    } else if is_identical(comparison) {
+        findings.reasons.extend(must_pass::reasons(comparison, facts.confirms));
+        findings.reasons.push(validity::identical(comparison));
     } else {
-        reasons.extend(validity::enough_scored(policy, comparison));
-        reasons.extend(validity::nothing_passed(comparison));
-        let settled = [ReasonCode::Weakened, ReasonCode::EarlierLook, ReasonCode::AttemptsLost];
-        let incomplete = reasons.iter().any(|reason| !settled.contains(&reason.code));
-        reasons.extend(must_pass::reasons(comparison, facts.confirms));
-        if let Some(mixed) = served.mixed {
-            reasons.push(mixed);
-        } else {
-            let mut secondary = Vec::new();
-            if let Some(weak) = judge_effect.weak.clone() {
-                reasons.push(weak);
-            } else {
-                let (mut reason, advice) = if comparison.has_baseline {
-                    effect::paired(policy, &levels, comparison, &statistics)
-                } else {
-                    effect::absolute(policy, &levels, comparison, &statistics)
-                };
-                judge_effect.explain(&mut reason);
-                if reason.code == ReasonCode::TooFew {
-                    reason.message.push_str(&looks::next_attempt(facts.look));
-                }
-                reasons.extend(judge_effect.lenient(comparison, &reason));
-                // Where answers are missing already, more cases are not what would settle it.
-                if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
-                    reasons.push(reason);
-                    needed = advice;
-                }
-                if comparison.has_baseline {
-                    let found = slices::analyze(policy, &levels, comparison);
-                    slices = found.slices;
-                    secondary = found.reasons;
-                }
-            }
-            let measured = guardrails::measure(policy, comparison);
-            guardrails = measured.guardrails;
-            secondary.extend(measured.reasons);
-            secondary.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
-            reasons.extend(secondary);
-        }
+        let analysis =
+            Analysis { policy, levels: &levels, judges: &judges, statistics: &statistics, comparison, facts };
+        analysis.analyze(served.mixed, &mut findings);
     }
 
+    let Findings { mut reasons, needed, slices, guardrails } = findings;
     let found = at_base.as_ref().map_or_else(Vec::new, |at_base| policy_diff::at_base(&reasons, at_base));
     let at_base = at_base.filter(|_| !found.is_empty()).map(Box::new);
     reasons.extend(found);
@@ -194,6 +154,107 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         reasons.push(validity::not_promotable(&reasons, why));
         decision = Decision::Inconclusive;
     }
+    let decided = GateDecision {
+        decision,
+        reasons: relevant(reasons, decision),
+        difference: statistics.difference,
+        z: statistics.z,
+        baseline_rate: statistics.baseline_rate,
+        candidate_rate: statistics.candidate_rate,
+        needed: needed.filter(|_| decision == Decision::Inconclusive),
+        warnings: served
+            .warnings
+            .into_iter()
+            .chain(must_pass::flaky(comparison, facts.confirms))
+            .chain(judges.warnings)
+            .chain(tags_left_out(comparison))
+            .chain(quarantine::warnings(comparison))
+            .collect(),
+        judges: judges.found,
+        look_decision,
+        slices,
+        guardrails,
+        at_base,
+    };
+    if facts.gated { decided } else { decided.not_gated() }
+}
+
+/// Both arms send the same requests, and some case decides.
+fn is_identical(comparison: &Comparison) -> bool {
+    let arms_are_one = comparison.identical && comparison.has_baseline;
+    arms_are_one && comparison.counts.cases > 0 && !quarantine::is_everything(comparison)
+}
+
+/// What was found so far.
+struct Findings {
+    reasons: Vec<Reason>,
+    needed: Option<SampleSize>,
+    slices: Vec<Slice>,
+    guardrails: Vec<Guardrail>,
+}
+
+/// The analysis of the answers, under the rules as they read at this look and on the judges' scale.
+struct Analysis<'a> {
+    policy: &'a Policy,
+    levels: &'a Levels,
+    judges: &'a JudgeEffect,
+    statistics: &'a Statistics,
+    comparison: &'a Comparison,
+    facts: &'a RunContext<'a>,
+}
+
+impl Analysis<'_> {
+    /// Must-pass cases, then the effect, tags and guardrails, unless the arms were answered by `mixed` models.
+    fn analyze(&self, mixed: Option<Reason>, findings: &mut Findings) {
+        let Analysis { policy, comparison, facts, .. } = self;
+        findings.reasons.extend(validity::enough_scored(policy, comparison));
+        findings.reasons.extend(validity::nothing_passed(comparison));
+        let settled = [ReasonCode::Weakened, ReasonCode::EarlierLook, ReasonCode::AttemptsLost];
+        let incomplete = findings.reasons.iter().any(|reason| !settled.contains(&reason.code));
+        findings.reasons.extend(must_pass::reasons(comparison, facts.confirms));
+        if let Some(mixed) = mixed {
+            findings.reasons.push(mixed);
+            return;
+        }
+        let mut secondary = Vec::new();
+        if let Some(weak) = &self.judges.weak {
+            findings.reasons.push(weak.clone());
+        } else {
+            self.analyze_effect(incomplete, findings);
+            if comparison.has_baseline {
+                let found = slices::analyze(policy, self.levels, comparison);
+                findings.slices = found.slices;
+                secondary = found.reasons;
+            }
+        }
+        let measured = guardrails::measure(policy, comparison);
+        findings.guardrails = measured.guardrails;
+        secondary.extend(measured.reasons);
+        secondary.retain(|reason| !incomplete || speaks_for(reason.code) == Decision::Block);
+        findings.reasons.extend(secondary);
+    }
+
+    fn analyze_effect(&self, incomplete: bool, findings: &mut Findings) {
+        let Analysis { policy, levels, comparison, statistics, .. } = self;
+        let (mut reason, advice) = match comparison.has_baseline {
+            true => effect::paired(policy, levels, comparison, statistics),
+            false => effect::absolute(policy, levels, comparison, statistics),
+        };
+        self.judges.explain(&mut reason);
+        if reason.code == ReasonCode::TooFew {
+            reason.message.push_str(&looks::next_attempt(self.facts.look));
+        }
+        findings.reasons.extend(self.judges.lenient(comparison, &reason));
+        // Where answers are missing already, more cases are not what would settle it.
+        if !(incomplete && speaks_for(reason.code) == Decision::Inconclusive) {
+            findings.reasons.push(reason);
+            findings.needed = advice;
+        }
+    }
+}
+
+/// The reasons that matter to a decision, those that speak for it first.
+fn relevant(mut reasons: Vec<Reason>, decision: Decision) -> Vec<Reason> {
     reasons.retain(|reason| match speaks_for(reason.code) {
         good @ (Decision::Promote | Decision::Unchanged) => decision == good,
         Decision::Block => true,
@@ -204,32 +265,7 @@ pub fn decide(policy: &Policy, comparison: &Comparison, facts: &RunContext<'_>) 
         }
     });
     reasons.sort_by_key(|reason| speaks_for(reason.code) != decision);
-    if decision != Decision::Inconclusive {
-        needed = None;
-    }
-    let decided = GateDecision {
-        decision,
-        reasons,
-        difference: statistics.difference,
-        z: statistics.z,
-        baseline_rate: statistics.baseline_rate,
-        candidate_rate: statistics.candidate_rate,
-        needed,
-        warnings: served
-            .warnings
-            .into_iter()
-            .chain(must_pass::flaky(comparison, facts.confirms))
-            .chain(judge_effect.warnings)
-            .chain(tags_left_out(comparison))
-            .chain(quarantine::warnings(comparison))
-            .collect(),
-        judges: judge_effect.found,
-        look_decision,
-        slices,
-        guardrails,
-        at_base,
-    };
-    if facts.gated { decided } else { decided.not_gated() }
+    reasons
 }
 
 /// Decides over the cases of the policy base alone; `None` where none of them takes part.
@@ -304,21 +340,7 @@ fn reason(code: ReasonCode, message: impl Into<String>) -> Reason {
 
 impl GateDecision {
     fn without_numbers(reason: Reason, slices: Vec<Slice>) -> GateDecision {
-        GateDecision {
-            decision: Decision::Inconclusive,
-            reasons: vec![reason],
-            difference: None,
-            z: None,
-            baseline_rate: None,
-            candidate_rate: None,
-            needed: None,
-            warnings: Vec::new(),
-            judges: JudgeEvidence::default(),
-            look_decision: None,
-            slices,
-            guardrails: Vec::new(),
-            at_base: None,
-        }
+        GateDecision { reasons: vec![reason], slices, ..GateDecision::default() }
     }
 
     /// Keeps the numbers, and says what the decision would have been.

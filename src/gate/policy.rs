@@ -1,28 +1,28 @@
 //! The rules a verdict follows: their limits, and their digest.
 
-use crate::domain::{MOST_ATTEMPTS, Policy, Problem, Problems, day, hex};
+use crate::domain::{GuardMetric, MOST_ATTEMPTS, Policy, Problem, Problems, day, hex};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
 impl Policy {
-    /// Checks that the rules make sense: `0 < tolerance <= margin <= 0.5`, `0 < alpha <= 0.2`,
-    /// `0 < block_alpha <= 0.2`, `0 < min_pass_rate < 1`, `0 <= max_missing <= 0.5`, `0 < slice_margin <= 1`, `0 < slice_q <= 0.2`,
-    /// `0 < critical_margin <= 0.5`, given if and only if there are critical tags; a quarantine of at most 100 tags, none of
-    /// which is critical, each until a day.
+    /// Checks that the rules make sense: each share within its bounds, `tolerance <= margin`, a `critical_margin` if and only
+    /// if there are critical tags, and a quarantine of tags that are not critical, each until a day.
     ///
     /// # Errors
     /// Every value out of its range.
     pub fn check(&self) -> Result<(), Problems> {
         let mut problems = Problems::default();
-        // Negated comparisons, so that NaN is out of every range.
-        if !(self.margin > 0.0 && self.margin <= 0.5) {
-            problems.push(
-                Problem::new(format!("`margin` is {}", self.margin))
-                    .expected("more than 0, at most 0.5; 0.05 means 5 points of pass rate"),
-            );
-        }
-        let margin = if problems.is_empty() { self.margin } else { 0.5 };
+        self.check_numbers(&mut problems);
+        self.check_critical_tags(&mut problems);
+        self.check_guardrails(&mut problems);
+        self.check_quarantine(&mut problems);
+        problems.or(())
+    }
+
+    fn check_numbers(&self, problems: &mut Problems) {
+        problems.extend(share("margin", self.margin, Policy::MAX_LOSS, "0.05 means 5 points of pass rate"));
+        let margin = if problems.is_empty() { self.margin } else { Policy::MAX_LOSS };
         if !(self.tolerance > 0.0 && self.tolerance <= margin) {
             problems.push(
                 Problem::new(format!("`tolerance` is {}", self.tolerance))
@@ -31,102 +31,88 @@ impl Policy {
             );
         }
         for (key, alpha) in [("alpha", self.alpha), ("block_alpha", self.block_alpha)] {
-            if !(alpha > 0.0 && alpha <= 0.2) {
-                problems.push(
-                    Problem::new(format!("`{key}` is {alpha}"))
-                        .expected("more than 0, at most 0.2; 0.05 means one wrong decision in 20 at most"),
-                );
-            }
+            problems.extend(share(key, alpha, Policy::MAX_ERROR, "0.05 means one wrong decision in 20 at most"));
         }
         if let Some(rate) = self.min_pass_rate
             && !(rate > 0.0 && rate < 1.0)
         {
-            problems.push(
-                Problem::new(format!("`min_pass_rate` is {rate}")).expected("more than 0, less than 1; 0.9 means 90%"),
-            );
+            let problem = Problem::new(format!("`min_pass_rate` is {rate}"));
+            problems.push(problem.expected("more than 0, less than 1; 0.9 means 90%"));
         }
         if !(0.0..=0.5).contains(&self.max_missing) {
             problems.push(Problem::new(format!("`max_missing` is {}", self.max_missing)).expected("0 to 0.5"));
         }
         if !(1..=MOST_ATTEMPTS).contains(&self.attempts) {
-            problems.push(
-                Problem::new(format!("`attempts` is {}", self.attempts)).expected(format!("1 to {MOST_ATTEMPTS}")),
-            );
+            let problem = Problem::new(format!("`attempts` is {}", self.attempts));
+            problems.push(problem.expected(format!("1 to {MOST_ATTEMPTS}")));
         }
-        if !(self.slice_margin > 0.0 && self.slice_margin <= 1.0) {
-            problems.push(
-                Problem::new(format!("`slice_margin` is {}", self.slice_margin))
-                    .expected("more than 0, at most 1; 0.1 means 10 points of a tag's pass rate"),
-            );
-        }
-        if !(self.slice_q > 0.0 && self.slice_q <= 0.2) {
-            problems
-                .push(Problem::new(format!("`slice_q` is {}", self.slice_q)).expected(
-                    "more than 0, at most 0.2; 0.05 means that one blocked tag in 20 may be blocked wrongly",
-                ));
-        }
-        match self.critical_margin {
-            Some(margin) if !(margin > 0.0 && margin <= 0.5) => problems.push(
-                Problem::new(format!("`critical_margin` is {margin}"))
-                    .expected("more than 0, at most 0.5; 0.1 means 10 points of a critical tag's pass rate"),
-            ),
-            Some(_) if self.critical_tags.is_empty() => problems.push(
-                Problem::new("`critical_margin` plays no part without critical tags")
-                    .hint("name them: critical_tags = [\"refunds\"]"),
-            ),
-            None if !self.critical_tags.is_empty() => problems.push(
-                Problem::new("`critical_margin` is missing").expected("the loss that critical tags must exclude"),
-            ),
-            Some(_) | None => {}
-        }
+        let points = "0.1 means 10 points of a tag's pass rate";
+        problems.extend(share("slice_margin", self.slice_margin, Policy::MAX_SLICE_LOSS, points));
+        let tags = "0.05 means that one blocked tag in 20 may be blocked wrongly";
+        problems.extend(share("slice_q", self.slice_q, Policy::MAX_ERROR, tags));
+    }
+
+    fn check_critical_tags(&self, problems: &mut Problems) {
+        let needless = || {
+            Problem::new("`critical_margin` plays no part without critical tags")
+                .hint("name them: critical_tags = [\"refunds\"]")
+        };
+        let missing =
+            || Problem::new("`critical_margin` is missing").expected("the loss that critical tags must exclude");
+        let points = "0.1 means 10 points of a critical tag's pass rate";
+        problems.extend(match self.critical_margin {
+            Some(margin) => share("critical_margin", margin, Policy::MAX_LOSS, points)
+                .or_else(|| self.critical_tags.is_empty().then(needless)),
+            None => (!self.critical_tags.is_empty()).then(missing),
+        });
         if let Some(tag) = self.critical_tags.iter().find(|tag| tag.trim().is_empty()) {
             problems.push(Problem::new(format!("`critical_tags` has the tag {tag:?}")).expected("names of tags"));
         }
-        if self.critical_tags.len() > MOST_TAGS {
-            problems.push(
-                Problem::new(format!("`critical_tags` has {} tags", self.critical_tags.len()))
-                    .expected(format!("at most {MOST_TAGS}")),
-            );
-        }
+        problems.extend(too_many("critical_tags", self.critical_tags.len()));
+    }
+
+    fn check_guardrails(&self, problems: &mut Problems) {
         for (metric, allowed) in self.guardrails.declared() {
-            let (most, expected) = if metric.is_relative() {
-                (5.0, "more than 0, at most 5; 0.2 means 20% more than the baseline")
-            } else {
-                (0.5, "more than 0, at most 0.5; 0.02 means 2 points more than the baseline")
+            let (most, meaning) = match metric.is_relative() {
+                true => (GuardMetric::MAX_SHARE, "0.2 means 20% more than the baseline"),
+                false => (GuardMetric::MAX_POINTS, "0.02 means 2 points more than the baseline"),
             };
-            if !(allowed > 0.0 && allowed <= most) {
-                problems.push(Problem::new(format!("`guardrail_{}` is {allowed}", metric.as_str())).expected(expected));
-            }
+            problems.extend(share(&format!("guardrail_{}", metric.as_str()), allowed, most, meaning));
         }
-        if self.quarantine.len() > MOST_TAGS {
-            problems.push(
-                Problem::new(format!("`quarantine` has {} tags", self.quarantine.len()))
-                    .expected(format!("at most {MOST_TAGS}")),
-            );
-        }
+    }
+
+    fn check_quarantine(&self, problems: &mut Problems) {
+        problems.extend(too_many("quarantine", self.quarantine.len()));
         for (tag, until) in &self.quarantine {
             if tag.is_empty() || tag.trim() != tag {
                 problems.push(Problem::new(format!("`quarantine` has the tag {tag:?}")).expected("names of tags"));
             }
             if day(until).is_none() {
-                problems.push(
-                    Problem::new(format!("`quarantine` of {tag:?} lasts until {until:?}"))
-                        .expected("a day like 2026-12-31"),
-                );
+                let problem = Problem::new(format!("`quarantine` of {tag:?} lasts until {until:?}"));
+                problems.push(problem.expected("a day like 2026-12-31"));
             }
             if self.critical_tags.contains(tag) {
+                let problem = Problem::new(format!("`quarantine` has {tag:?}, which is a critical tag"));
                 problems.push(
-                    Problem::new(format!("`quarantine` has {tag:?}, which is a critical tag"))
-                        .hint("what must not get worse can't be left undecided; take it out of one of the two"),
+                    problem.hint("what must not get worse can't be left undecided; take it out of one of the two"),
                 );
             }
         }
-        problems.or(())
     }
 }
 
-/// Critical tags, and those in quarantine, are kept in memory and in the policy.
-const MOST_TAGS: usize = 100;
+/// The problem of a share that is out of its range.
+fn share(key: &str, value: f64, most: f64, meaning: &str) -> Option<Problem> {
+    // Negated, so that NaN is out of every range.
+    (!(value > 0.0 && value <= most)).then(|| {
+        Problem::new(format!("`{key}` is {value}")).expected(format!("more than 0, at most {most}; {meaning}"))
+    })
+}
+
+fn too_many(key: &str, tags: usize) -> Option<Problem> {
+    (tags > Policy::MAX_TAGS)
+        .then(|| Problem::new(format!("`{key}` has {tags} tags")).expected(format!("at most {}", Policy::MAX_TAGS)))
+}
 
 /// SHA-256, in hex, of the policy as JSON without spaces and with sorted keys.
 pub fn policy_digest(policy: &Policy) -> String {
@@ -210,7 +196,7 @@ mod tests {
                 ..quarantined(&[("a", "2026-12-31")])
             },
             Policy {
-                quarantine: (0..=MOST_TAGS).map(|i| (i.to_string(), "2026-12-31".to_owned())).collect(),
+                quarantine: (0..=Policy::MAX_TAGS).map(|i| (i.to_string(), "2026-12-31".to_owned())).collect(),
                 ..policy()
             },
         ] {
