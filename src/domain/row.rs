@@ -109,17 +109,17 @@ impl CaseRow {
 
     /// How the case moved.
     pub fn change(&self) -> Change {
-        let Some(blue) = self.baseline.as_ref().and_then(ArmRow::mean) else {
+        let Some(baseline) = self.baseline.as_ref().and_then(ArmRow::mean) else {
             return Change::Unpaired;
         };
-        let Some(green) = self.candidate.mean() else {
+        let Some(candidate) = self.candidate.mean() else {
             return Change::Unpaired;
         };
-        if green > blue {
+        if candidate > baseline {
             Change::Improved
-        } else if green < blue {
+        } else if candidate < baseline {
             Change::Regressed
-        } else if green == 1.0 {
+        } else if candidate == 1.0 {
             Change::BothPass
         } else {
             Change::BothFail

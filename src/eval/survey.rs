@@ -314,7 +314,7 @@ impl<'a> SurveyPass<'a> {
     }
 
     fn render(&mut self, case: &Case) -> Result<(), Problem> {
-        let (blue, green) = (self.encoders.baseline.as_ref(), self.encoders.candidate.as_ref());
+        let (baseline_encoder, candidate_encoder) = (self.encoders.baseline.as_ref(), self.encoders.candidate.as_ref());
         let render = |version: &Version, encoder: &dyn RequestEncoder| {
             let request = version.render(case)?;
             match encoder.content_problem(&request) {
@@ -322,9 +322,9 @@ impl<'a> SurveyPass<'a> {
                 None => Ok(request),
             }
         };
-        let candidate = render(&self.versions.candidate, green)?;
+        let candidate = render(&self.versions.candidate, candidate_encoder)?;
         let baseline = self.versions.baseline.as_ref();
-        let baseline = baseline.map(|version| render(version, blue)).transpose()?;
+        let baseline = baseline.map(|version| render(version, baseline_encoder)).transpose()?;
         let mut add = |request: &Request, encoder: &dyn RequestEncoder| {
             let body = encoder.body(request);
             for hash in [&mut self.key, &mut self.requests] {
@@ -334,8 +334,8 @@ impl<'a> SurveyPass<'a> {
             }
             body
         };
-        let body = add(&candidate, green);
-        let other = baseline.map(|baseline| (add(&baseline, blue), baseline.model));
+        let body = add(&candidate, candidate_encoder);
+        let other = baseline.map(|baseline| (add(&baseline, baseline_encoder), baseline.model));
         if let Some((other, model)) = &other {
             self.identical &= body == *other && *model == candidate.model;
         }
