@@ -241,7 +241,7 @@ impl<'a> ArmCounter<'a> {
         let total = &mut self.total;
         total.planned += 1;
         match lookup {
-            CacheLookup::Resumed | CacheLookup::Stored(_) => {
+            CacheLookup::Resumed(_) | CacheLookup::Stored(_) => {
                 total.stored += 1;
                 return;
             }

@@ -202,10 +202,7 @@ impl Judge {
         }
         let prompt = match written.and_then(|judge| judge.prompt.as_deref()) {
             Some(path) => open_prompt(library, path, None, &|_| model.clone())?,
-            None => {
-                let prompt = Library::builtin("judge", BUILTIN)?;
-                Version::new(prompt, model)
-            }
+            None => Version::new(Library::builtin("judge", BUILTIN)?, model),
         };
         for needed in ["rubric", "answer"] {
             if !prompt.prompt.variables().iter().any(|variable| variable.name == needed) {

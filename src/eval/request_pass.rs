@@ -142,7 +142,7 @@ struct Dispatch<'a> {
 impl Dispatch<'_> {
     fn job(&self, job: Job, lookup: CacheLookup) -> Result<(), StopWalk> {
         match lookup {
-            CacheLookup::Resumed => self.progress.on(&Event::Reused),
+            CacheLookup::Resumed(_) => self.progress.on(&Event::Reused),
             CacheLookup::Stored(cached) => {
                 self.writer.reuse(&job, cached).map_err(|_| StopWalk::RunEnded)?;
                 self.progress.on(&Event::Reused);

@@ -28,30 +28,18 @@ pub(crate) struct SampleWalk<'a> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CacheLookup {
-    /// The resumed run has it.
-    Resumed,
+    /// The run itself has it, from before it was interrupted.
+    Resumed(CachedAnswer),
     /// An earlier answer may be used again.
     Stored(CachedAnswer),
     Missing,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct CacheHit {
-    answer: CachedAnswer,
-    /// The run itself has it, from before it was interrupted.
-    in_run: bool,
-}
-
-impl CacheHit {
-    fn earlier(answer: CachedAnswer) -> CacheHit {
-        CacheHit { answer, in_run: false }
-    }
-
-    fn lookup(stored: Option<CacheHit>) -> CacheLookup {
-        match stored {
-            None => CacheLookup::Missing,
-            Some(CacheHit { in_run: true, .. }) => CacheLookup::Resumed,
-            Some(CacheHit { answer, .. }) => CacheLookup::Stored(answer),
+impl CacheLookup {
+    fn created_at(self) -> Option<i64> {
+        match self {
+            CacheLookup::Resumed(answer) | CacheLookup::Stored(answer) => Some(answer.created_at),
+            CacheLookup::Missing => None,
         }
     }
 }
@@ -126,7 +114,7 @@ impl SampleWalk<'_> {
         if self.phase != Phase::Confirmation {
             let first = plan.first(index);
             let arms = plan.arms().len();
-            let mut pair: Vec<(Job, Option<CacheHit>)> = Vec::with_capacity(arms);
+            let mut pair: Vec<(Job, CacheLookup)> = Vec::with_capacity(arms);
             for (offset, (repeat, arm)) in plan.answers().enumerate() {
                 let rendered = match arm {
                     Arm::Baseline => baseline.as_ref().filter(|_| !survey.identical),
@@ -147,7 +135,7 @@ impl SampleWalk<'_> {
             let seq = plan.beyond(survey.selected, index, repeat);
             let job = self.job(case, rendered, seq, repeat, same);
             let stored = self.stored(&job, index)?;
-            visit(case, job, CacheHit::lookup(stored))?;
+            visit(case, job, stored)?;
         }
         Ok(())
     }
@@ -179,38 +167,38 @@ impl SampleWalk<'_> {
     }
 
     /// The answer that the run has, that was shown, or that an earlier run of the invocation or the cache has.
-    fn stored(&self, job: &Job, index: u64) -> Result<Option<CacheHit>, StopWalk> {
-        let Some(store) = self.store else { return Ok(None) };
+    fn stored(&self, job: &Job, index: u64) -> Result<CacheLookup, StopWalk> {
+        let Some(store) = self.store else { return Ok(CacheLookup::Missing) };
         let context = self.context;
         let target = context.target(job.arm);
         if let Some(run) = self.run
             && run.resumed > 0
             && let Some(answer) = store.answered(run.id.number(), job.seq, &target.identity)?
         {
-            return Ok(Some(CacheHit { answer, in_run: true }));
+            return Ok(CacheLookup::Resumed(answer));
         }
         let cache = context.settings.run.cache;
         if let Some(question) = context.rerun.question(index, cache)
             && let Some(answer) = store.shown(question, job, &target.identity)?
         {
-            return Ok(Some(CacheHit::earlier(answer)));
+            return Ok(CacheLookup::Stored(answer));
         }
         let versions = (&context.versions, target.identity.as_str());
         if let Some(answer) = context.prior.answer(store, job, &context.plan, versions)? {
-            return Ok(Some(CacheHit::earlier(answer)));
+            return Ok(CacheLookup::Stored(answer));
         }
         let cached = match cache {
             Cache::Use | Cache::Only if target.reusable && !context.rerun.ignores_cache() => store.cached(job)?,
             Cache::Use | Cache::Only | Cache::Refresh | Cache::Off => None,
         };
-        Ok(cached.map(CacheHit::earlier))
+        Ok(cached.map_or(CacheLookup::Missing, CacheLookup::Stored))
     }
 
     /// Visits the answers of one repeat, both arms together.
     fn visit_pair(
         &self,
         case: &Case,
-        pair: &mut Vec<(Job, Option<CacheHit>)>,
+        pair: &mut Vec<(Job, CacheLookup)>,
         visit: &mut Visitor<'_>,
     ) -> Result<(), StopWalk> {
         if let [(_, baseline), (_, candidate)] = pair.as_mut_slice()
@@ -220,7 +208,7 @@ impl SampleWalk<'_> {
             (*baseline, *candidate) = coherent(*baseline, *candidate, now);
         }
         for (job, stored) in pair.drain(..) {
-            visit(case, job, CacheHit::lookup(stored))?;
+            visit(case, job, stored)?;
         }
         Ok(())
     }
@@ -228,17 +216,18 @@ impl SampleWalk<'_> {
 
 /// Which stored answers of a pair may stand side by side: none that is more than a day away from its partner, whose time is
 /// `now` if it has to be requested.
-fn coherent(baseline: Option<CacheHit>, candidate: Option<CacheHit>, now: i64) -> (Option<CacheHit>, Option<CacheHit>) {
-    let fresh = |stored: CacheHit| (now - stored.answer.created_at <= DAY).then_some(stored);
-    // If both are stored and lie too far apart, the older one goes.
-    let (baseline, candidate) = match (baseline, candidate) {
-        (Some(b), Some(c)) if (b.answer.created_at - c.answer.created_at).abs() <= DAY => return (Some(b), Some(c)),
-        (Some(b), Some(c)) if b.answer.created_at < c.answer.created_at => (None, Some(c)),
-        (Some(b), Some(_)) => (Some(b), None),
-        other => other,
-    };
-    // The other one is requested now, so the one that is left has to be fresh.
-    (baseline.and_then(fresh), candidate.and_then(fresh))
+fn coherent(baseline: CacheLookup, candidate: CacheLookup, now: i64) -> (CacheLookup, CacheLookup) {
+    let ages = (baseline.created_at(), candidate.created_at());
+    if let (Some(b), Some(c)) = ages
+        && (b - c).abs() <= DAY
+    {
+        return (baseline, candidate);
+    }
+    // The older one goes and is requested now, so the one that is left has to be fresh.
+    let stays = |own: Option<i64>, other: Option<i64>| own > other && own.is_some_and(|own| now - own <= DAY);
+    let (b, c) = ages;
+    let keep = |lookup, stays: bool| if stays { lookup } else { CacheLookup::Missing };
+    (keep(baseline, stays(b, c)), keep(candidate, stays(c, b)))
 }
 
 #[cfg(test)]
@@ -249,21 +238,22 @@ mod tests {
     fn stored_answers_of_a_pair_lie_at_most_a_day_apart() {
         let at = |created_at| {
             let answer = CachedAnswer { answer: created_at, created_at };
-            Some(CacheHit::earlier(answer))
+            CacheLookup::Stored(answer)
         };
+        let none = CacheLookup::Missing;
         let now = 1_000_000;
         let old = now - DAY - 1;
-        for (blue, green, expected) in [
-            (None, None, (None, None)),
-            (at(now - 5), None, (at(now - 5), None)),
-            (at(old), None, (None, None)),
-            (None, at(old), (None, None)),
+        for (baseline, candidate, expected) in [
+            (none, none, (none, none)),
+            (at(now - 5), none, (at(now - 5), none)),
+            (at(old), none, (none, none)),
+            (none, at(old), (none, none)),
             (at(old), at(old + 10), (at(old), at(old + 10))),
-            (at(old), at(now), (None, at(now))),
-            (at(now), at(old), (at(now), None)),
-            (at(old - 2 * DAY), at(old), (None, None)),
+            (at(old), at(now), (none, at(now))),
+            (at(now), at(old), (at(now), none)),
+            (at(old - 2 * DAY), at(old), (none, none)),
         ] {
-            assert_eq!(coherent(blue, green, now), expected, "{blue:?} {green:?}");
+            assert_eq!(coherent(baseline, candidate, now), expected, "{baseline:?} {candidate:?}");
         }
     }
 }
