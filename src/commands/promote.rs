@@ -79,7 +79,8 @@ pub fn promote(request: &PromoteRequest<'_>, layers: &Layers) -> Result<PromoteO
         difference: recorded.difference.filter(is_finite),
         ..Promotion::default()
     };
-    write(root, &add(&mut lock, root, promotion)?.0)?;
+    add(&mut lock, root, promotion)?;
+    write(root, &lock)?;
     if !is_current {
         file.set(name)?;
     }
@@ -111,8 +112,8 @@ pub fn roll_back(name: &str, reason: Option<&str>, config: &str, layers: &Layers
     let promotion = match (reason, earlier, pin) {
         (Some(reason), _, _) => {
             let forced = Promotion { name: name.to_owned(), note: Some(reason.to_owned()), ..Promotion::default() };
-            let (text, forced) = add(&mut lock, root, forced)?;
-            write(root, &text)?;
+            let forced = add(&mut lock, root, forced)?;
+            write(root, &lock)?;
             forced
         }
         (None, None, None) => {
@@ -126,7 +127,8 @@ pub fn roll_back(name: &str, reason: Option<&str>, config: &str, layers: &Layers
             let prompt = lock.open(&promotion)?;
             let note = Some("rolled back".to_owned());
             let again = Promotion { date: today(), revision: head(root), note, ..promotion };
-            write(root, &lock.add(again.clone(), &prompt)?)?;
+            let again = lock.add(again, &prompt)?;
+            write(root, &lock)?;
             again
         }
     };
@@ -151,20 +153,15 @@ fn plain(name: &str) -> Result<(), Problems> {
     Ok(())
 }
 
-/// Pins a prompt as its file is now. Returns the text of the lock, and what it says of the prompt.
-fn add(lock: &mut Lock, root: &Path, known: Promotion) -> Result<(String, Promotion), Error> {
+/// Pins a prompt as its file is now.
+fn add(lock: &mut Lock, root: &Path, known: Promotion) -> Result<Promotion, Error> {
     let prompt = library(root).open(&known.name, None)?;
-    let promotion = Promotion {
-        path: prompt.path.clone(),
-        sha256: prompt.sha256.clone(),
-        date: today(),
-        revision: head(root),
-        ..known
-    };
-    Ok((lock.add(promotion.clone(), &prompt)?, promotion))
+    let (path, sha256) = (prompt.path.clone(), prompt.sha256.clone());
+    lock.add(Promotion { path, sha256, date: today(), revision: head(root), ..known }, &prompt)
 }
 
-fn write(root: &Path, text: &str) -> Result<(), Problem> {
+fn write(root: &Path, lock: &Lock) -> Result<(), Problem> {
+    let text = lock.text()?;
     let path = root.join(LOCK);
     let written = files::beside(&path).and_then(|mut file| {
         file.write_all(text.as_bytes())?;

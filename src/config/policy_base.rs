@@ -172,14 +172,13 @@ pub fn compare_files(before: &FileSettings, after: &FileSettings) -> Vec<PolicyC
     rows.extend(names.into_iter().filter(|name| before.get(name) != after.get(name)).map(|name| {
         let (was, is) = (before.get(name), after.get(name));
         PolicyChange {
-            kind: name.0.to_owned(),
-            what: name.1.clone(),
             before: was.cloned(),
             after: is.cloned(),
             // Whether another judge, command, model or price is milder is not known. A tag in quarantine, or one that stays
             // there longer, is decided by less. What day it is plays no part, so that a verdict is checked by the same changes
             // on a later day. Days are in the order of their texts; none comes before all.
             weaker: name.0 != "quarantine" || is > was,
+            ..PolicyChange::weaker(name.0, name.1.as_str())
         }
     }));
     rows
@@ -253,7 +252,7 @@ fn compare_setting(definition: &Definition, before: &FileSettings, after: &FileS
         (Weaker::ReplacedInFile, _) => old.is_some(),
     };
     let shown = |written: Option<Vec<String>>| written.map(|values| values.join(", "));
-    Some(PolicyChange { kind: key.to_owned(), what: key.to_owned(), before: shown(was), after: shown(is), weaker })
+    Some(PolicyChange { before: shown(was), after: shown(is), weaker, ..PolicyChange::weaker(key, key) })
 }
 
 /// What holds where a file does not have the setting.

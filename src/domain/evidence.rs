@@ -63,6 +63,11 @@ impl PolicyChange {
     const EARLY: [&str; 8] =
         ["base_url", "target", "project", "location", "judge-service", "embeddings-service", "command", "command-file"];
 
+    /// One that asks for less.
+    pub fn weaker(kind: &str, what: impl Into<String>) -> PolicyChange {
+        PolicyChange { kind: kind.to_owned(), what: what.into(), before: None, after: None, weaker: true }
+    }
+
     pub fn acts_before_verdict(&self) -> bool {
         self.weaker && PolicyChange::EARLY.contains(&self.kind.as_str())
     }
@@ -134,13 +139,7 @@ impl Changes {
         if more > 0 {
             let weaker = rows[Changes::KEPT..].iter().any(|row| row.weaker);
             rows.truncate(Changes::KEPT);
-            rows.push(PolicyChange {
-                kind: "more".to_owned(),
-                what: format!("{more} more changes"),
-                before: None,
-                after: None,
-                weaker,
-            });
+            rows.push(PolicyChange { weaker, ..PolicyChange::weaker("more", format!("{more} more changes")) });
         }
         Changes { base: Some(base), rows, digest, cases, ..Changes::NONE }
     }

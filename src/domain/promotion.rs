@@ -79,23 +79,17 @@ pub struct PromotionTotal {
 impl PromotionTotal {
     /// Adds differences, newest first; their intervals as those of independent estimates.
     pub fn of<'p>(promotions: impl IntoIterator<Item = &'p Promotion>) -> Option<PromotionTotal> {
-        let mut total: Option<PromotionTotal> = None;
-        let (mut below, mut above) = (0.0, 0.0);
-        for promotion in promotions {
-            let Some(Difference { estimate, low, high, .. }) = promotion.difference else { break };
-            below += (estimate - low) * (estimate - low);
-            above += (high - estimate) * (high - estimate);
-            let newer = total.as_ref().map_or((0, 0.0), |total| (total.promotions, total.estimate));
-            let estimate = newer.1 + estimate;
-            total = Some(PromotionTotal {
-                promotions: newer.0 + 1,
-                since: promotion.date.clone(),
-                estimate,
-                low: estimate - f64::sqrt(below),
-                high: estimate + f64::sqrt(above),
-            });
-        }
-        total
+        let known = promotions.into_iter().map_while(|one| Some((&one.date, one.difference?)));
+        let (dates, differences): (Vec<&String>, Vec<Difference>) = known.unzip();
+        let sum = |of: fn(&Difference) -> f64| differences.iter().map(of).sum::<f64>();
+        let estimate = sum(|it| it.estimate);
+        Some(PromotionTotal {
+            promotions: differences.len() as u64,
+            since: (*dates.last()?).clone(),
+            estimate,
+            low: estimate - sum(|it| (it.estimate - it.low).powi(2)).sqrt(),
+            high: estimate + sum(|it| (it.high - it.estimate).powi(2)).sqrt(),
+        })
     }
 }
 

@@ -150,11 +150,11 @@ impl Lock {
         newer.iter().any(|entry| entry.name == *name || entry.replaced.as_ref() == Some(sha256))
     }
 
-    /// Copies the files of a promoted prompt. Returns the text of the lock with this promotion.
+    /// Copies the files of a promoted prompt, and adds its promotion.
     ///
     /// # Errors
     /// A file can't be read or written, or changed meanwhile.
-    pub(crate) fn add(&mut self, added: Promotion, prompt: &Prompt) -> Result<String, Error> {
+    pub(crate) fn add(&mut self, added: Promotion, prompt: &Prompt) -> Result<Promotion, Error> {
         let folder = self.root.join(added.copy()).parent().map(Path::to_owned).unwrap_or_default();
         let failed =
             |path: &Path, error: std::io::Error| Problem::new(format!("{} can't be written: {error}", path.display()));
@@ -167,12 +167,16 @@ impl Lock {
             }
         }
         self.open(&added)?;
-        self.promotions.push(added);
+        self.promotions.push(added.clone());
         while self.promotions.len() > KEPT
             && let Some(oldest) = (0..self.promotions.len()).find(|at| self.is_superseded(*at))
         {
             self.promotions.remove(oldest);
         }
+        Ok(added)
+    }
+
+    pub(crate) fn text(&self) -> Result<String, Problem> {
         let file = LockFile { schema: SCHEMA.to_owned(), promotions: self.promotions.clone() };
         let text = toml::to_string(&file).map_err(|error| Problem::new(format!("{LOCK} can't be written: {error}")))?;
         Ok(format!("# What was promoted, by `promptgate promote`. Commit it together with prompts/.promoted.\n{text}"))
@@ -201,21 +205,13 @@ impl Lock {
         let holds = keeps && opens && new.iter().all(|entry| is_tested(entry) || (then.is_none() && served(entry)));
         let digest = |text: &Option<String>| text.as_ref().map(|text| hex(digest([text.as_bytes()])));
         let row = PolicyChange {
-            kind: "lock".to_owned(),
-            what: LOCK.to_owned(),
             before: digest(&then),
             after: digest(&now),
             weaker: !holds,
+            ..PolicyChange::weaker("lock", LOCK)
         };
-        Ok(LockChange {
-            row: (then != now || !opens).then_some(row),
-            promoted: new
-                .iter()
-                .rev()
-                .filter(|entry| holds && is_tested(entry))
-                .map(|entry| entry.name.clone())
-                .collect(),
-        })
+        let promoted = new.iter().rev().filter(|entry| holds && is_tested(entry)).map(|entry| entry.name.clone());
+        Ok(LockChange { row: (then != now || !opens).then_some(row), promoted: promoted.collect() })
     }
 }
 

@@ -65,39 +65,40 @@ pub(crate) struct CurrentState<'a> {
 /// # Errors
 /// The base can't be read, or something that leaks or runs by itself is not as it was there and no one accepted it.
 pub(crate) fn changes(today: &CurrentState<'_>) -> Result<Changes, Error> {
-    let Some(rev) = &today.base.rev else {
-        return Ok(Changes::default());
-    };
-    let commit = git::merge_base(today.root, rev).map_err(|problem| today.base.unreadable(problem))?;
-    let readable = |error| match error {
-        DiffError::Base(problem) => today.base.unreadable(problem).into(),
-        DiffError::CurrentState(problems) => Error::from(problems),
-    };
-    let diff = since(today, &commit).map_err(readable)?;
-    let base = PolicyBase { rev: rev.clone(), commit: commit.clone() };
-    let mut changes = Changes::of(base, diff);
-    take_consents(today.root, today.base, &commit, &mut changes).map_err(|problem| today.base.unreadable(problem))?;
-    refuse_early(&changes, rev)?;
-    Ok(changes)
+    changes_by(today.root, today.base, |commit| since(today, commit))
 }
 
 /// The same for what decides nothing, but sends requests and runs commands: compares where they go and which they are.
 pub(crate) fn check_service(settings: &Settings) -> Result<Changes, Error> {
     let (root, base) = (&settings.root, &settings.gate.policy_base);
+    changes_by(root, base, |commit| {
+        let mut diff = StateDiff::default();
+        let before = settings_at(root, base, commit, &mut diff)?.unwrap_or_default();
+        diff.rows.extend(compare_files(&before, &base.effective));
+        diff.rows.extend(files(root, commit, &base.effective)?);
+        Ok(diff)
+    })?;
+    Ok(Changes::default())
+}
+
+fn changes_by(
+    root: &Path,
+    base: &PolicyBaseSettings,
+    compare: impl FnOnce(&str) -> Result<StateDiff, DiffError>,
+) -> Result<Changes, Error> {
     let Some(rev) = &base.rev else {
         return Ok(Changes::default());
     };
-    let compared = git::merge_base(root, rev).and_then(|commit| {
-        let mut diff = StateDiff::default();
-        let before = settings_at(root, base, &commit, &mut diff)?.unwrap_or_default();
-        diff.rows.extend(compare_files(&before, &base.effective));
-        diff.rows.extend(files(root, &commit, &base.effective)?);
-        let mut changes = Changes::of(PolicyBase { rev: rev.clone(), commit: commit.clone() }, diff);
-        take_consents(root, base, &commit, &mut changes)?;
-        Ok(changes)
-    });
-    refuse_early(&compared.map_err(|problem| base.unreadable(problem))?, rev)?;
-    Ok(Changes::default())
+    let unreadable = |problem| Error::from(base.unreadable(problem));
+    let commit = git::merge_base(root, rev).map_err(unreadable)?;
+    let diff = compare(&commit).map_err(|error| match error {
+        DiffError::Base(problem) => unreadable(problem),
+        DiffError::CurrentState(problems) => problems.into(),
+    })?;
+    let mut changes = Changes::of(PolicyBase { rev: rev.clone(), commit: commit.clone() }, diff);
+    take_consents(root, base, &commit, &mut changes).map_err(unreadable)?;
+    refuse_early(&changes, rev)?;
+    Ok(changes)
 }
 
 /// Refuses what leaks or runs before anyone sees a verdict.
@@ -157,11 +158,17 @@ pub(crate) enum DiffError {
     CurrentState(Problems),
 }
 
+impl From<Problem> for DiffError {
+    fn from(problem: Problem) -> DiffError {
+        DiffError::Base(problem)
+    }
+}
+
 /// What changed since a commit. An older state that is not valid by today's rules can't be compared, which counts as weaker.
 pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<StateDiff, DiffError> {
     let CurrentState { root, golden, base, .. } = today;
     let mut diff = StateDiff::default();
-    let settings = settings_at(root, base, commit, &mut diff).map_err(DiffError::Base)?;
+    let settings = settings_at(root, base, commit, &mut diff)?;
     let had_settings = settings.is_some();
     let before = settings.unwrap_or_default();
     diff.rows.extend(compare_files(&before, &base.effective));
@@ -175,12 +182,12 @@ pub(crate) fn since(today: &CurrentState<'_>, commit: &str) -> Result<StateDiff,
         diff.rows.iter_mut().for_each(|row| row.weaker = false);
         return Ok(diff);
     }
-    diff.rows.extend(files(root, commit, &base.effective).map_err(DiffError::Base)?);
+    diff.rows.extend(files(root, commit, &base.effective)?);
     diff.rows.extend(baseline(today, commit));
     if let Some(other) = &base.instead
-        && (other == "none" || git::merge_base(root, other).map_err(DiffError::Base)? != commit)
+        && (other == "none" || git::merge_base(root, other)? != commit)
     {
-        let row = weaker(POLICY_BASE, POLICY_BASE);
+        let row = PolicyChange::weaker(POLICY_BASE, POLICY_BASE);
         diff.rows.push(PolicyChange { before: base.rev.clone(), after: Some(clip(other)), ..row });
     }
     let lock = today.lock.change(today.candidate, today.baseline);
@@ -245,7 +252,7 @@ fn files(root: &Path, commit: &str, settings: &FileSettings) -> Result<Vec<Polic
             Ok(_) => (None, Some(path.clone())),
         };
         if states.0 != states.1 {
-            rows.push(PolicyChange { before: states.0, after: states.1, ..weaker(role, clip(&path)) });
+            rows.push(PolicyChange { before: states.0, after: states.1, ..PolicyChange::weaker(role, clip(&path)) });
         }
     }
     Ok(rows)
@@ -266,12 +273,7 @@ fn plain(path: &Path) -> PathBuf {
 
 fn unreadable(what: &str, problems: &Problems) -> PolicyChange {
     let first = problems.iter().next().map(|problem| problem.message.as_str());
-    PolicyChange { before: Some(clip(first.unwrap_or("it can't be read"))), ..weaker("unreadable", what) }
-}
-
-/// A change that asks for less.
-fn weaker(kind: &str, what: impl Into<String>) -> PolicyChange {
-    PolicyChange { kind: kind.to_owned(), what: what.into(), before: None, after: None, weaker: true }
+    PolicyChange { before: Some(clip(first.unwrap_or("it can't be read"))), ..PolicyChange::weaker("unreadable", what) }
 }
 
 /// Compares the cases with those in the golden files that the older settings name. Returns whether there were any files.
@@ -282,9 +284,12 @@ fn cases(
     StateDiff { rows, contents, cases }: &mut StateDiff,
 ) -> Result<bool, DiffError> {
     let paths: Vec<PathBuf> = before.golden_paths().iter().map(|path| today.root.join(path)).collect();
-    let older = GoldenRevision::open(today.root, commit, &paths).map_err(DiffError::Base)?;
+    let older = GoldenRevision::open(today.root, commit, &paths)?;
     if let Some(path) = older.left_out() {
-        rows.push(PolicyChange { before: Some("a link or submodule".to_owned()), ..weaker("unreadable", clip(path)) });
+        rows.push(PolicyChange {
+            before: Some("a link or submodule".to_owned()),
+            ..PolicyChange::weaker("unreadable", clip(path))
+        });
     }
     let mut known = before.own_commands().to_vec();
     for command in today.base.effective.own_commands() {
@@ -320,7 +325,7 @@ fn cases(
             before: difference.before.as_deref().map(clip),
             after: difference.after.as_deref().map(clip),
             weaker: difference.weaker,
-            ..weaker(difference.code, clip(difference.case.as_str()))
+            ..PolicyChange::weaker(difference.code, clip(difference.case.as_str()))
         });
     };
     let mut cases_after = 0u64;
@@ -332,7 +337,7 @@ fn cases(
         .map_err(DiffError::CurrentState)?;
     let beyond = weakening.finish(&MatcherFacts, &mut tell);
     if beyond > 0 {
-        rows.push(weaker("incomplete", format!("{beyond} cases are too many to be compared")));
+        rows.push(PolicyChange::weaker("incomplete", format!("{beyond} cases are too many to be compared")));
     }
     // Who accepts what can't be compared accepts the golden data as they are.
     if rows.iter().any(|row| ["unreadable", "incomplete"].contains(&row.kind.as_str())) {
@@ -344,7 +349,7 @@ fn cases(
             after: Some(cases_after.to_string()),
             // Those that are gone have rows of their own.
             weaker: false,
-            ..weaker("cases", "number of cases")
+            ..PolicyChange::weaker("cases", "number of cases")
         });
     }
     Ok(!older.paths().is_empty() || older.left_out().is_some())
@@ -361,7 +366,7 @@ fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
     (then.as_ref() != Some(sha256)).then(|| PolicyChange {
         before: then,
         after: Some(sha256.clone()),
-        ..weaker("baseline-edited", clip(name))
+        ..PolicyChange::weaker("baseline-edited", clip(name))
     })
 }
 

@@ -281,16 +281,11 @@ fn compare(
             (None, Some(at)) => {
                 let check = changed.remove(at);
                 let after = shown(check, matchers);
-                match check.decides() {
-                    true => {
-                        let summary = Some((Level::Note, format!("{name} became {after}")));
-                        report("check-changed", before, Some(after), true, summary);
-                    }
-                    false => {
-                        let message = format!("{name} became {after}, which does not decide");
-                        report("check-disarmed", before, Some(after), true, warning(message));
-                    }
-                }
+                let (code, summary) = match check.decides() {
+                    true => ("check-changed", Some((Level::Note, format!("{name} became {after}")))),
+                    false => ("check-disarmed", warning(format!("{name} became {after}, which does not decide"))),
+                };
+                report(code, before, Some(after), true, summary);
             }
             (None, None) => report("check-removed", before, None, true, warning(format!("{name} was removed"))),
         }
