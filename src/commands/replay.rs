@@ -8,10 +8,9 @@ use crate::domain::{
     Quarantine, RunComparison, RunFacts, RunRecord, ScoredSample, StoredAnswer, StoredCase, count as counted,
 };
 use crate::error::Error;
-use crate::eval::sample_walk::DAY;
 use crate::exit;
 use crate::gate::{self, Completion, RunContext};
-use crate::store::{CaseDifferences, CaseSample, Store};
+use crate::store::{CaseDifferences, CaseSample, DAY, Store};
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::path::Path;

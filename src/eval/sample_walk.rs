@@ -7,13 +7,10 @@ use crate::config::Cache;
 use crate::domain::{Arm, Case, Job, Problem, Request};
 use crate::error::Error;
 use crate::plan::identity;
-use crate::store::{CachedAnswer, OpenRun, Store, StoreError};
+use crate::store::{CachedAnswer, DAY, OpenRun, Store, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use time::OffsetDateTime;
-
-/// Seconds that two answers of a pair may lie apart; more would charge the service's drift to the candidate.
-pub(crate) const DAY: i64 = 86_400;
 
 /// A walk over the planned answers of one phase.
 pub(crate) struct SampleWalk<'a> {

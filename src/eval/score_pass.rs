@@ -6,7 +6,6 @@ use super::judge_client::JudgeClient;
 use super::judges::JudgeUsage;
 use super::phase::AnalysisScope;
 use super::run_state::RunState;
-use super::sample_walk::DAY;
 use super::versions::Versions;
 use crate::compare::ComparisonBuilder;
 use crate::domain::{
@@ -16,7 +15,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::runner::StopReason;
 use crate::scoring::{self, CaseAnswers, ScoredAnswer};
-use crate::store::StoredResult;
+use crate::store::{DAY, StoredResult};
 use std::collections::HashMap;
 use std::ops::{ControlFlow, Range};
 use time::OffsetDateTime;

@@ -198,13 +198,17 @@ impl Store {
     }
 
     /// The newest reusable answer with the identity of a job; one of this store's own before an imported one. An imported
-    /// row must also say openly what it answers: case and model of the job.
+    /// row must also say openly what it answers: case and model of the job. An answer that came within a [`DAY`] of an earlier
+    /// one does not replace it, or a baseline could be requested under throwaway candidates until it looks weak.
     pub fn cached(&self, job: &Job) -> Result<Option<CachedAnswer>, StoreError> {
         self.optional_row(
             "look up an answer",
             "SELECT id, created_at FROM answers WHERE key = ?1 AND reusable AND case_id = ?2 AND model = ?3
+               AND NOT EXISTS (SELECT 1 FROM answers earlier WHERE earlier.key = ?1 AND earlier.reusable
+                 AND earlier.imported = answers.imported AND earlier.case_id = ?2 AND earlier.model = ?3
+                 AND earlier.id < answers.id AND earlier.created_at >= answers.created_at - ?4)
              ORDER BY imported, id DESC LIMIT 1",
-            params![job.key, job.case.as_str(), job.request.model],
+            params![job.key, job.case.as_str(), job.request.model, DAY],
             CachedAnswer::from_row,
         )
     }
@@ -418,6 +422,10 @@ impl Store {
 }
 
 /// Notes a reply that a run goes by.
+/// Seconds that two answers of a pair may lie apart; more would charge the service's drift to the candidate. An answer stands as
+/// long, whatever comes after it.
+pub const DAY: i64 = 86_400;
+
 const NOTE_REPLY: &str = "INSERT OR IGNORE INTO replies (run, answer, prompt, vote) VALUES (?1, ?2, ?3, ?4)";
 
 struct Json<T>(T);

@@ -7,6 +7,7 @@ use crate::support::questions::{Questions, number_after};
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CASES: usize = 200;
 
@@ -192,6 +193,30 @@ fn what_a_fresh_key_showed_stands_without_it_and_counts_in_parts() {
     service.expect(&project, "--fresh-key two --limit 78", (11, "earlier_look", 156));
     service.expect(&project, "--fresh-key two", (11, "earlier_look", 4));
     service.expect(&project, "--fresh-key one", (11, "too_few", 2));
+}
+
+/// Throwaway candidates show the baseline again and again; the next candidate gets its first answers all the same.
+#[test]
+fn a_baseline_is_not_rolled_under_other_candidates() {
+    let draws = AtomicUsize::new(0);
+    let service = Questions::of(Fake::start(move |request| {
+        // The baseline gets worse from run to run.
+        let fails = request.text().contains("Old.") && draws.fetch_add(1, Ordering::SeqCst) >= 100;
+        Reply::answer(if fails { "ten" } else { "nine" })
+    }));
+    let project = project(100);
+    let rate = |options: &str, sent: usize| {
+        let (_, _, requests) = service.eval(&project, options, &[]);
+        assert_eq!(requests, sent, "{options}");
+        project.verdict()["rates"]["baseline"]["pass"].as_f64().unwrap()
+    };
+    assert_eq!(rate("", 200), 1.0);
+    for throwaway in ["New. A", "New. B"] {
+        project.write_prompt("v2", throwaway);
+        assert_eq!(rate("--cache refresh", 200), 0.0);
+    }
+    project.write_prompt("v2", "New. And better.");
+    assert_eq!(rate("", 100), 1.0);
 }
 
 #[test]
