@@ -3,13 +3,26 @@
 use super::quote::bounded;
 use crate::domain::{ArgProblem, Step};
 use serde_json::{Map, Value};
+use std::fmt::Display;
 use std::sync::LazyLock;
 
 pub(super) type Read<T> = Result<T, Vec<ArgProblem>>;
 
+static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
+
 /// One mistake of the value at hand.
 pub(super) fn wrong<T>(problem: ArgProblem) -> Read<T> {
     Err(vec![problem])
+}
+
+/// One mistake, and what is expected instead.
+pub(super) fn refuse<T>(message: impl Into<String>, expected: impl Into<String>) -> Read<T> {
+    wrong(ArgProblem::new(message).expected(expected))
+}
+
+/// The same, at a key of the value at hand.
+pub(super) fn refuse_key<T>(key: &str, message: impl Into<String>, expected: impl Into<String>) -> Read<T> {
+    refuse(message, expected).map_err(|problems| inside(problems, &Step::key(key)))
 }
 
 /// Moves mistakes one step deeper.
@@ -21,6 +34,8 @@ pub(super) fn inside(problems: Vec<ArgProblem>, step: &Step) -> Vec<ArgProblem> 
 #[derive(Debug)]
 pub(super) struct Fields<'a> {
     map: &'a Map<String, Value>,
+    /// The short form: the value of one key, without the map.
+    short: Option<(&'a str, &'a Value)>,
     problems: Vec<ArgProblem>,
 }
 
@@ -32,21 +47,34 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// The map that the arguments are, or the value of the first of the `known` keys alone, if `is_short` says so.
+    pub(super) fn of_map_or(
+        is_short: fn(&Value) -> bool,
+        args: &'a Value,
+        known: &[&'a str],
+        expected: &str,
+    ) -> Read<Fields<'a>> {
+        if is_short(args) { Ok(Fields::of_map_or_value(args, known)) } else { Fields::of(args, known, expected) }
+    }
+
+    /// The same, whatever the value of that key is.
+    pub(super) fn of_map_or_value(args: &'a Value, known: &[&'a str]) -> Fields<'a> {
+        let short = known.first().map(|key| (*key, args));
+        args.as_object().map_or_else(|| Fields { short, ..Fields::new(&EMPTY, known) }, |map| Fields::new(map, known))
+    }
+
     /// The map that the arguments are, or `true`, which is an empty one: every option has its default. `false` would check
     /// nothing, so it is refused.
     pub(super) fn of_map_or_true(args: &'a Value, known: &[&str], matcher: &str, expected: &str) -> Read<Fields<'a>> {
-        static EMPTY: LazyLock<Map<String, Value>> = LazyLock::new(Map::new);
         let expected = format!("true, or {expected}");
-        match args {
-            Value::Bool(true) => Ok(Fields::new(&EMPTY, known)),
-            Value::Bool(false) => wrong(
+        match args.as_bool() {
+            Some(true) => Ok(Fields::new(&EMPTY, known)),
+            Some(false) => wrong(
                 ArgProblem::new(format!("`{matcher}: false` says nothing"))
                     .expected(expected)
                     .hint(format!("for the opposite, write `not: {{{matcher}: true}}`")),
             ),
-            Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-                Fields::of(args, known, &expected)
-            }
+            None => Fields::of(args, known, &expected),
         }
     }
 
@@ -59,20 +87,30 @@ impl<'a> Fields<'a> {
                 .did_you_mean(key, known.iter().copied())
         };
         let unknown_keys = map.keys().filter(|key| !known.contains(&key.as_str()));
-        Fields { map, problems: unknown_keys.map(unknown).collect() }
+        Fields { map, short: None, problems: unknown_keys.map(unknown).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.map.is_empty()
+        self.map.is_empty() && self.short.is_none()
     }
 
     pub(super) fn has(&self, key: &str) -> bool {
-        self.map.contains_key(key)
+        self.get(key).is_some()
+    }
+
+    fn get(&self, key: &str) -> Option<&'a Value> {
+        let short = self.short.filter(|(name, _)| *name == key).map(|(_, value)| value);
+        short.or_else(|| self.map.get(key))
     }
 
     pub(super) fn optional<T>(&mut self, key: &str, read: impl FnOnce(&'a Value) -> Read<T>) -> Option<T> {
-        match read(self.map.get(key)?) {
+        match read(self.get(key)?) {
             Ok(value) => Some(value),
+            // The short form has no key to step into.
+            Err(problems) if self.short.is_some() => {
+                self.problems.extend(problems);
+                None
+            }
             Err(problems) => {
                 self.problems.extend(inside(problems, &Step::key(key)));
                 None
@@ -86,7 +124,7 @@ impl<'a> Fields<'a> {
         expected: &str,
         read: impl FnOnce(&'a Value) -> Read<T>,
     ) -> Option<T> {
-        if !self.map.contains_key(key) {
+        if !self.has(key) {
             self.problems.push(ArgProblem::new(format!("`{key}` is missing")).expected(expected));
         }
         self.optional(key, read)
@@ -95,6 +133,17 @@ impl<'a> Fields<'a> {
     /// A mistake that concerns several keys.
     pub(super) fn refuse(&mut self, problem: ArgProblem) {
         self.problems.push(problem);
+    }
+
+    /// A mistake at a key, because of another one.
+    pub(super) fn refuse_key(&mut self, key: &str, message: impl Into<String>, expected: impl Into<String>) {
+        self.problems.push(ArgProblem::new(message).inside(Step::key(key)).expected(expected));
+    }
+
+    /// `min` above `max`.
+    pub(super) fn refuse_inverted(&mut self, min: impl Display, max: impl Display) {
+        let message = format!("`min` {min} is more than `max` {max}, so no answer can pass");
+        self.refuse_key("min", message, "`min` at most `max`");
     }
 
     pub(super) fn finish<T>(self, value: Option<T>) -> Read<T> {
@@ -116,7 +165,7 @@ pub(super) fn flag(value: &Value) -> Read<bool> {
 pub(super) fn needle(value: &Value) -> Read<&str> {
     let text = text(value)?;
     if text.is_empty() {
-        return wrong(ArgProblem::new("the text is empty").expected("a text with at least one visible character"));
+        return refuse("the text is empty", "a text with at least one visible character");
     }
     if text.trim().is_empty() {
         return wrong(
@@ -142,9 +191,7 @@ pub(super) fn list<'a, T>(
 ) -> Read<Vec<T>> {
     match value.as_array() {
         None => wrong(not_a(expected, value)),
-        Some(list) if list.is_empty() => {
-            wrong(ArgProblem::new("the list is empty").expected(format!("a list of at least one {item}")))
-        }
+        Some(list) if list.is_empty() => refuse("the list is empty", format!("a list of at least one {item}")),
         Some(list) => each(list, read),
     }
 }
@@ -175,7 +222,7 @@ pub(super) fn number(value: &Value) -> Read<f64> {
     match value {
         Value::Number(number) => match number.as_f64() {
             Some(number) if number.is_finite() => Ok(number),
-            Some(_) | None => wrong(ArgProblem::new("the number is not finite").expected("a finite number")),
+            Some(_) | None => refuse("the number is not finite", "a finite number"),
         },
         Value::String(text) if text.trim().parse::<f64>().is_ok() => {
             wrong(not_a("a number", value).hint(format!("leave the quotes away: {}", text.trim())))
@@ -203,9 +250,7 @@ pub(super) fn share(value: &Value, what: &str) -> Read<f64> {
 pub(super) fn count(value: &Value) -> Read<u64> {
     match value.as_u64() {
         Some(count) => Ok(count),
-        None if value.is_number() => {
-            wrong(ArgProblem::new(format!("{value} is not a count")).expected("a whole number of 0 or more"))
-        }
+        None if value.is_number() => refuse(format!("{value} is not a count"), "a whole number of 0 or more"),
         None => wrong(not_a("a whole number of 0 or more", value)),
     }
 }
@@ -238,20 +283,13 @@ pub(super) fn not_a(expected: &str, value: &Value) -> ArgProblem {
 
 /// Bounds of a count, as a map {min, max} or as the exact number.
 pub(super) fn bounds(value: &Value) -> Read<Bounds> {
-    match value {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["min", "max"]);
-            let bounds = Bounds::read(&mut fields);
-            fields.finish(bounds)
-        }
-        Value::Number(_) => {
-            let exact = count(value)?;
-            Ok(Bounds { min: exact, max: Some(exact) })
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
-            wrong(not_a("a count like 3, or a map {min, max}", value))
-        }
+    if value.is_number() {
+        let exact = count(value)?;
+        return Ok(Bounds { min: exact, max: Some(exact) });
     }
+    let mut fields = Fields::of(value, &["min", "max"], "a count like 3, or a map {min, max}")?;
+    let bounds = Bounds::read(&mut fields);
+    fields.finish(bounds)
 }
 
 /// Bounds of a count. At least one of them excludes something.
@@ -273,19 +311,11 @@ impl Bounds {
             (None, None) => fields.refuse(
                 ArgProblem::new("neither `min` nor `max` is given").expected("`min`, `max` or both, like {max: 200}"),
             ),
-            (Some(0), None) => fields.refuse(
-                ArgProblem::new("`min: 0` holds for every answer")
-                    .inside(Step::key("min"))
-                    .expected("a `min` of 1 or more, or a `max`"),
-            ),
-            (Some(min), Some(max)) if min > max => fields.refuse(
-                ArgProblem::new(format!("`min` {min} is more than `max` {max}, so no answer can pass"))
-                    .inside(Step::key("min"))
-                    .expected("`min` at most `max`"),
-            ),
-            (min, max) => {
-                return Some(Bounds { min: min.unwrap_or(0), max });
+            (Some(0), None) => {
+                fields.refuse_key("min", "`min: 0` holds for every answer", "a `min` of 1 or more, or a `max`");
             }
+            (Some(min), Some(max)) if min > max => fields.refuse_inverted(min, max),
+            (min, max) => return Some(Bounds { min: min.unwrap_or(0), max }),
         }
         None
     }

@@ -1,9 +1,10 @@
 //! How a kind of matcher is declared, and how a check compiles by its declaration.
 
+use super::arguments::Read;
 use super::command::Commands;
-use super::matcher::{MatchError, MatchInput, Matcher};
+use super::matcher::{MatchError, Matcher};
 use super::project_file::ProjectFiles;
-use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Feature, Logic, Score, Step};
+use crate::domain::{ArgProblem, CaseId, CheckSpec, Constraint, Feature, Logic, Step};
 use serde_json::Value;
 
 /// One kind of matcher: its name, its documentation, how its arguments compile, and every fact about it that other parts of
@@ -148,11 +149,11 @@ pub enum Asks {
     Command,
 }
 
-pub(super) type CompileFn = fn(&Value, &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>>;
+pub(super) type CompileFn = fn(&Value, &Compile<'_>) -> Read<Matcher>;
 
-pub(super) type InlineFn = fn(&mut Value, &ProjectFiles, &Commands) -> Result<(), Vec<ArgProblem>>;
+pub(super) type InlineFn = fn(&mut Value, &ProjectFiles, &Commands) -> Read<()>;
 
-pub(super) type CompleteFn = fn(&mut Value, &ProjectFiles, &CaseId) -> Result<(), Vec<ArgProblem>>;
+pub(super) type CompleteFn = fn(&mut Value, &ProjectFiles, &CaseId) -> Read<()>;
 
 /// What a compilation may use, and where the check stands.
 #[derive(Clone, Copy, Debug)]
@@ -196,7 +197,7 @@ impl<'a> Compile<'a> {
     ///
     /// # Errors
     /// More than [`Compile::MAX_DEPTH`] levels.
-    pub(super) fn deeper(&self) -> Result<Compile<'a>, Vec<ArgProblem>> {
+    pub(super) fn deeper(&self) -> Read<Compile<'a>> {
         if self.depth >= Self::MAX_DEPTH {
             return Err(vec![
                 ArgProblem::new(format!("checks are nested more than {} deep", Self::MAX_DEPTH))
@@ -222,7 +223,7 @@ impl<'a> Compile<'a> {
     ///
     /// # Errors
     /// Every mistake. Paths start at the check's own map; messages start with the matcher's name.
-    pub(super) fn check(&self, spec: &CheckSpec) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+    pub(super) fn check(&self, spec: &CheckSpec) -> Read<Matcher> {
         let Some(def) = self.find(&spec.matcher) else {
             return Err(vec![self.unknown(&spec.matcher)]);
         };
@@ -246,7 +247,7 @@ impl<'a> Compile<'a> {
         match (def.compile)(&spec.args, self) {
             // What a combination says of an incomplete answer is for the checks inside it to say.
             Ok(matcher) if def.logic.is_some() => Ok(matcher),
-            Ok(matcher) => Ok(Box::new(CompleteOnly { matcher, judges_ending: def.judges_ending })),
+            Ok(matcher) => Ok(complete_only(matcher, def.judges_ending)),
             Err(problems) => Err(located(problems, def.name)),
         }
     }
@@ -292,18 +293,12 @@ pub(super) fn located(problems: Vec<ArgProblem>, matcher: &str) -> Vec<ArgProble
 /// Such an answer fails before its checks, unless a deciding check judges how an answer ended. Then the checks run, but
 /// only a check that names this very end can pass: a cut-off answer lacks what `not: {contains: ..}` forbids only
 /// because it is cut off. Every other check has no score, also under `not`, and without a score it fails.
-#[derive(Debug)]
-struct CompleteOnly {
-    matcher: Box<dyn Matcher>,
-    judges_ending: bool,
-}
-
-impl Matcher for CompleteOnly {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+fn complete_only(matcher: Matcher, judges_ending: bool) -> Matcher {
+    Matcher::new(move |input| {
         let Some(unusable) = input.unusable else {
-            return self.matcher.check(input);
+            return matcher.check(input);
         };
-        let named = if self.judges_ending { Some(self.matcher.check(input)?).filter(|score| score.pass) } else { None };
+        let named = if judges_ending { Some(matcher.check(input)?).filter(|score| score.pass) } else { None };
         named.ok_or_else(|| MatchError::new(unusable))
-    }
+    })
 }

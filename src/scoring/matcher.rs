@@ -1,15 +1,31 @@
 //! What a matcher is: it scores one answer, or says why it can't.
 
 use crate::domain::{Answer, Case, Replies, Score};
-use std::fmt::Debug;
+use std::fmt;
 
 /// Scores one answer. Pure: no clock, no network, no randomness. The matcher `command` is not, by design: see `command/`.
-pub trait Matcher: Debug + Send + Sync {
+pub struct Matcher(Box<CheckFn>);
+
+type CheckFn = dyn Fn(&MatchInput<'_>) -> Result<Score, MatchError> + Send + Sync;
+
+impl Matcher {
+    pub fn new(check: impl Fn(&MatchInput<'_>) -> Result<Score, MatchError> + Send + Sync + 'static) -> Matcher {
+        Matcher(Box::new(check))
+    }
+
     /// Scores an answer.
     ///
     /// # Errors
     /// When no score is possible. That is neither pass nor fail, also under `not`.
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError>;
+    pub fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+        (self.0)(input)
+    }
+}
+
+impl fmt::Debug for Matcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Matcher").finish_non_exhaustive()
+    }
 }
 
 /// Everything that a matcher may look at.

@@ -3,7 +3,7 @@
 //! All redactions look at the text as it was, not at each other's work: at each place the one that starts first wins; of
 //! several that start there, patterns of the user's in their order, then dates, ids, numbers and white space.
 
-use super::arguments::{Fields, Read, each, not_a, text, wrong};
+use super::arguments::{Fields, Read, each, not_a, refuse, text, wrong};
 use super::matchers::regex::compiled_pattern;
 use super::quote::bounded;
 use crate::domain::ArgProblem;
@@ -72,8 +72,8 @@ impl Redactions {
             return wrong(not_a("a list like [dates, {pattern: \"v[0-9]+\", with: \"[version]\"}]", written));
         };
         if list.is_empty() || list.len() > MAX_REDACTIONS {
-            let problem = ArgProblem::new(format!("the list has {} redactions", list.len()));
-            return wrong(problem.expected(format!("1 to {MAX_REDACTIONS} redactions, or no `redact`")));
+            let expected = format!("1 to {MAX_REDACTIONS} redactions, or no `redact`");
+            return refuse(format!("the list has {} redactions", list.len()), expected);
         }
         let mut kinds = Vec::new();
         let mut own = Vec::new();
@@ -166,10 +166,7 @@ fn redaction(written: &Value) -> Read<Redaction> {
         let with = text(value)?;
         match with.chars().count() {
             0..=MAX_WITH => Ok(with.to_owned()),
-            long => wrong(
-                ArgProblem::new(format!("the text has {long} characters"))
-                    .expected(format!("at most {MAX_WITH} characters")),
-            ),
+            long => refuse(format!("the text has {long} characters"), format!("at most {MAX_WITH} characters")),
         }
     });
     let (regex, with) = fields.finish(regex.zip(with))?;

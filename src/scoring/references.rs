@@ -1,7 +1,7 @@
 //! What the matchers that measure how near an answer is to a reference have in common: their arguments, their bounds and
 //! their reasons.
 
-use super::arguments::{Fields, Read, each, needle, not_a, share, wrong};
+use super::arguments::{Fields, Read, each, needle, not_a, refuse, share, wrong};
 use super::definition::MatcherDef;
 use super::matcher::MatchError;
 use super::quote::quote;
@@ -86,10 +86,8 @@ pub(super) fn references<R>(
         together += length;
         if together > max_chars {
             let and_others = if together > length { " with the others before it" } else { "" };
-            return wrong(
-                ArgProblem::new(format!("the text has {together} characters{and_others}"))
-                    .expected(format!("at most {max_chars} characters")),
-            );
+            let message = format!("the text has {together} characters{and_others}");
+            return refuse(message, format!("at most {max_chars} characters"));
         }
         prepare(text).or_else(wrong)
     };
@@ -113,8 +111,7 @@ fn several<'a, R>(value: &'a Value, one: impl FnMut(&'a Value) -> Read<R>) -> Re
         return wrong(not_a("a list of texts, like [\"a\", \"b\"]", value));
     };
     if list.is_empty() || list.len() > MAX_REFERENCES {
-        let problem = ArgProblem::new(format!("the list has {} texts", list.len()));
-        return wrong(problem.expected(format!("1 to {MAX_REFERENCES} texts")));
+        return refuse(format!("the list has {} texts", list.len()), format!("1 to {MAX_REFERENCES} texts"));
     }
     each(list, one)
 }

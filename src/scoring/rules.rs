@@ -195,12 +195,12 @@ pub(super) mod testing {
     }
 
     /// The matcher of a check that must be a good one.
-    pub(in crate::scoring) fn compiled(written: Value) -> Box<dyn Matcher> {
+    pub(in crate::scoring) fn compiled(written: Value) -> Matcher {
         approved(written, Some(EXAMPLE_APPROVED))
     }
 
     /// The same, with what is approved if it is a snapshot.
-    pub(in crate::scoring) fn approved(written: Value, approved: Option<&str>) -> Box<dyn Matcher> {
+    pub(in crate::scoring) fn approved(written: Value, approved: Option<&str>) -> Matcher {
         let mut spec = verify_in(Path::new("/nowhere"), written).unwrap();
         if Compile::new(MATCHERS).find(&spec.matcher).is_some_and(|def| def.complete.is_some()) {
             let mut args = spec.args.as_object().cloned().unwrap_or_default();
@@ -236,7 +236,7 @@ pub(super) mod testing {
         AnswerText { case, answer, replies }
     }
 
-    fn score(matcher: &dyn Matcher, text: &str) -> Score {
+    fn score(matcher: &Matcher, text: &str) -> Score {
         matcher.check(&answer_text(text).input()).unwrap()
     }
 
@@ -244,7 +244,7 @@ pub(super) mod testing {
     pub(in crate::scoring) fn verdicts(written: Value, table: &[(&str, bool)]) {
         let matcher = compiled(written);
         for (text, pass) in table {
-            let score = score(matcher.as_ref(), text);
+            let score = score(&matcher, text);
             assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
         }
     }
@@ -253,7 +253,7 @@ pub(super) mod testing {
     pub(in crate::scoring) fn scores(written: Value, table: &[(&str, bool, f64)]) {
         let matcher = compiled(written);
         for (text, pass, value) in table {
-            let score = score(matcher.as_ref(), text);
+            let score = score(&matcher, text);
             assert_eq!(score.pass, *pass, "{text:?}: {}", score.reason);
             assert!((score.value() - value).abs() < 1e-12, "{text:?}: {}", score.value());
         }
@@ -262,7 +262,7 @@ pub(super) mod testing {
     /// The reasons for each answer, a line each.
     pub(in crate::scoring) fn reasons(written: Value, texts: &[&str]) -> String {
         let matcher = compiled(written);
-        texts.iter().map(|text| score(matcher.as_ref(), text).reason).collect::<Vec<_>>().join("\n")
+        texts.iter().map(|text| score(&matcher, text).reason).collect::<Vec<_>>().join("\n")
     }
 
     /// `true: reason`, `false: reason` or `no judgement: reason`.

@@ -70,7 +70,7 @@ fn score_case(ctx: &Compile<'_>, case_answers: &CaseAnswers<'_>, replies: &dyn R
 }
 
 struct Checks<'a> {
-    checks: Vec<(&'a CheckSpec, Box<dyn Matcher>)>,
+    checks: Vec<(&'a CheckSpec, Matcher)>,
     judge_the_end: bool,
     judge_refusals: bool,
 }
@@ -109,7 +109,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     let mut results = Vec::with_capacity(checks.checks.len());
     let mut tally = Aggregate::default();
     for (spec, matcher) in &checks.checks {
-        let outcome = match (check_catching_panics(matcher.as_ref(), &input), input.unusable) {
+        let outcome = match (check_catching_panics(matcher, &input), input.unusable) {
             // No check names this end as the one it expects, so the answer is as wrong as without any check of its end.
             (Err(NoScore::Refused(_)), Some(reason)) => Ok(Score::binary(false, reason)),
             (outcome, _) => outcome,
@@ -122,7 +122,7 @@ fn score_answer(checks: &Checks<'_>, input: MatchInput<'_>) -> ScoredAnswer {
     ScoredAnswer { outcome: tally.outcome(), checks: results, refused }
 }
 
-fn check_catching_panics(matcher: &dyn Matcher, input: &MatchInput<'_>) -> CheckOutcome {
+fn check_catching_panics(matcher: &Matcher, input: &MatchInput<'_>) -> CheckOutcome {
     // Matchers have no state of their own, so a panic leaves nothing half done behind.
     match catch_unwind(AssertUnwindSafe(|| matcher.check(input))) {
         Ok(outcome) => outcome.map_err(NoScore::Refused),
@@ -154,24 +154,11 @@ mod tests {
 
     /// The table, and two matchers that don't judge.
     fn matchers() -> Vec<MatcherDef> {
-        #[derive(Debug)]
-        struct Unsure;
-        impl Matcher for Unsure {
-            fn check(&self, _: &MatchInput<'_>) -> Result<Score, MatchError> {
-                Err(MatchError::new("no idea"))
-            }
-        }
-        #[derive(Debug)]
-        struct Panics;
-        impl Matcher for Panics {
-            fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-                panic!("can't cope with {:?}", input.answer.text)
-            }
-        }
         let def = |name, compile| MatcherDef { name, compile, ..MatcherDef::DEFAULT };
         let mut matchers = MATCHERS.to_vec();
-        matchers.push(def("unsure", |_, _| Ok(Box::new(Unsure))));
-        matchers.push(def("panics", |_, _| Ok(Box::new(Panics))));
+        matchers.push(def("unsure", |_, _| Ok(Matcher::new(|_| Err(MatchError::new("no idea"))))));
+        matchers
+            .push(def("panics", |_, _| Ok(Matcher::new(|input| panic!("can't cope with {:?}", input.answer.text)))));
         matchers
     }
 

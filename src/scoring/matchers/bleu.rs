@@ -5,10 +5,10 @@
 //! Source: K. Papineni et al., "BLEU: a method for automatic evaluation of machine translation" (2002); smoothing is method
 //! 3 of B. Chen and C. Cherry, "A systematic comparison of smoothing techniques for sentence-level BLEU" (2014).
 
-use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::Fields;
+use crate::domain::ArgProblem;
+use crate::scoring::arguments::{Fields, Read};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::references::{MAX_CHARS_SUM, References, SHARED_RUNS, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
@@ -31,19 +31,17 @@ pub(super) const BLEU: MatcherDef = MatcherDef {
 /// The longest run, in tokens.
 const ORDER: usize = 4;
 
-#[derive(Debug)]
-struct Bleu {
-    references: References<Vec<String>>,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["to", "to_any", "min"], "a map {to, min}")?;
     let references = References::read(&mut fields, MAX_CHARS_SUM, "BLEU score", |text| match tokens(text) {
         none if none.is_empty() => Err(ArgProblem::new("the text has no words, so every answer scores 0")),
         tokens => Ok(tokens),
     });
     let references = fields.finish(references)?;
-    Ok(Box::new(Bleu { references }))
+    Ok(Matcher::new(move |input| {
+        let answer = tokens(measurable(&input.answer.text, MAX_CHARS_SUM, "BLEU")?);
+        Ok(references.score("BLEU", bleu(&answer, &references.all)))
+    }))
 }
 
 /// The tokens of sacrebleu's `Tokenizer13a`.
@@ -141,14 +139,6 @@ fn brevity(answer: usize, references: &[Vec<String>]) -> f64 {
     let lengths = references.iter().map(Vec::len);
     let nearest = lengths.min_by_key(|length| (length.abs_diff(answer), *length)).unwrap_or(0);
     if answer >= nearest { 1.0 } else { (1.0 - nearest as f64 / answer as f64).exp() }
-}
-
-impl Matcher for Bleu {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let answer = tokens(measurable(&input.answer.text, MAX_CHARS_SUM, "BLEU")?);
-        let score = bleu(&answer, &self.references.all);
-        Ok(self.references.score("BLEU", score))
-    }
 }
 
 #[cfg(test)]

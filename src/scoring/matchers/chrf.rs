@@ -5,10 +5,10 @@
 //! `CHRF.sentence_score`. Lengths for which one of the texts is too short do not count. Of several references the nearest
 //! counts.
 
-use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::Fields;
+use crate::domain::ArgProblem;
+use crate::scoring::arguments::{Fields, Read};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::references::{MAX_CHARS_SUM, References, SHARED_RUNS, is_python_space, measurable};
 use crate::scoring::sequences::{Runs, common_runs, runs};
 use serde_json::Value;
@@ -33,19 +33,18 @@ const ORDER: usize = 6;
 /// How much more recall counts than precision.
 const BETA: f64 = 2.0;
 
-#[derive(Debug)]
-struct Chrf {
-    references: References<Vec<char>>,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["to", "to_any", "min"], "a map {to, min}")?;
     let references = References::read(&mut fields, MAX_CHARS_SUM, "chrF score", |text| match characters(text) {
         none if none.is_empty() => Err(ArgProblem::new("the text has no characters, so every answer scores 0")),
         characters => Ok(characters),
     });
     let references = fields.finish(references)?;
-    Ok(Box::new(Chrf { references }))
+    Ok(Matcher::new(move |input| {
+        let answer = characters(measurable(&input.answer.text, MAX_CHARS_SUM, "chrF")?);
+        let highest = chrf(&answer, &references.all).fold(0.0, f64::max);
+        Ok(references.score("chrF", highest))
+    }))
 }
 
 fn characters(text: &str) -> Vec<char> {
@@ -72,14 +71,6 @@ fn chrf(answer: &[char], references: &[Vec<char>]) -> impl Iterator<Item = f64> 
         let factor = BETA * BETA;
         (1.0 + factor) * precision * recall / (factor * precision + recall)
     })
-}
-
-impl Matcher for Chrf {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let answer = characters(measurable(&input.answer.text, MAX_CHARS_SUM, "chrF")?);
-        let highest = chrf(&answer, &self.references.all).fold(0.0, f64::max);
-        Ok(self.references.score("chrF", highest))
-    }
 }
 
 #[cfg(test)]

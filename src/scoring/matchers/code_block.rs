@@ -1,9 +1,8 @@
 //! `code_block`: fenced code blocks of a language are there, so many, and hold a check.
 
-use super::json_path::ValueScores;
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, needle, not_a, wrong};
-use crate::scoring::code_fence::blocks;
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, needle, refuse};
+use crate::scoring::code_fence::{Block, blocks};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::PartCheck;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
@@ -30,58 +29,43 @@ pub(super) const CODE_BLOCK: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-const MAX_CHECKED: usize = 1_000;
-
-#[derive(Debug)]
 struct CodeBlock {
     language: Option<String>,
     count: Bounds,
     check: Option<PartCheck>,
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let at_least_one = Bounds { min: 1, max: None };
-    let block = match args {
-        Value::String(_) => CodeBlock { language: Some(language(args)?), count: at_least_one, check: None },
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["language", "count", "check"]);
-            let language = fields.optional("language", language);
-            let count = fields.optional("count", bounds).unwrap_or(at_least_one);
-            let check = fields.optional("check", |written| PartCheck::read(written, ctx));
-            if map.is_empty() {
-                fields.refuse(
-                    ArgProblem::new("the map is empty")
-                        .expected("language, count or check")
-                        .hint("for any code block, write `count: {min: 1}`"),
-                );
-            }
-            fields.finish(Some(CodeBlock { language, count, check }))?
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            return wrong(not_a("a language, or a map {language, count, check}", args));
-        }
-    };
-    Ok(Box::new(block))
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let keys = ["language", "count", "check"];
+    let mut fields = Fields::of_map_or(Value::is_string, args, &keys, "a language, or a map {language, count, check}")?;
+    let language = fields.optional("language", language);
+    let count = fields.optional("count", bounds).unwrap_or(Bounds { min: 1, max: None });
+    let check = fields.optional("check", |written| PartCheck::read(written, ctx));
+    if fields.is_empty() {
+        fields.refuse(
+            ArgProblem::new("the map is empty")
+                .expected("language, count or check")
+                .hint("for any code block, write `count: {min: 1}`"),
+        );
+    }
+    let block = fields.finish(Some(CodeBlock { language, count, check }))?;
+    Ok(Matcher::new(move |input| block.check(input)))
 }
 
 fn language(value: &Value) -> Read<String> {
     let language = needle(value)?;
     if language.contains(|c: char| c.is_whitespace() || c == '`') {
-        let problem = ArgProblem::new(format!("{} is not one word", quote(language)));
-        return wrong(problem.expected("the word after the opening fence, like python"));
+        let message = format!("{} is not one word", quote(language));
+        return refuse(message, "the word after the opening fence, like python");
     }
     Ok(language.to_owned())
 }
 
-impl Matcher for CodeBlock {
+impl CodeBlock {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let of = self.language.as_ref().map_or(String::new(), |language| format!(" marked {language}"));
         let wanted = |mark: &str| self.language.as_ref().is_none_or(|language| language.eq_ignore_ascii_case(mark));
-        let found: Vec<String> = blocks(&input.answer.text)
-            .into_iter()
-            .filter(|block| wanted(&block.mark))
-            .map(|block| block.text)
-            .collect();
+        let found: Vec<Block> = blocks(&input.answer.text).into_iter().filter(|block| wanted(&block.mark)).collect();
         let number = found.len();
         if !self.count.hold(number as u64) {
             let reason = format!("has {number} code blocks{of}, not {}", self.count.describe());
@@ -90,19 +74,9 @@ impl Matcher for CodeBlock {
         let Some(check) = self.check.as_ref().filter(|_| number > 0) else {
             return Ok(Score::binary(true, format!("has {number} code blocks{of}")));
         };
-        if number > MAX_CHECKED {
-            return Err(MatchError::new(format!(
-                "has {number} code blocks{of}, and at most {MAX_CHECKED} are checked"
-            )));
-        }
-        let mut scores = ValueScores::default();
-        for (i, mut text) in found.into_iter().enumerate() {
-            if text.ends_with('\n') {
-                text.pop();
-            }
-            scores.add(&format!("code block {}", i + 1), check.check(input, text));
-        }
-        scores.score(false, number)
+        let text = |block: Block| block.text.strip_suffix('\n').unwrap_or(&block.text).to_owned();
+        let texts = found.into_iter().map(text).collect();
+        check.check_each(input, texts, "code block", &format!("has {number} code blocks{of}"))
     }
 }
 

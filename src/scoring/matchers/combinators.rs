@@ -22,7 +22,7 @@ pub(super) const NOT: MatcherDef = MatcherDef {
     fails: Sample::Text("I can't help you, as an AI."),
     refused: r#"{"not": 3}"#,
     cost: "that of the check inside; at most 32 checks deep",
-    compile: |args, ctx| Ok(Box::new(Not(nested(args, &ctx.deeper()?)?))),
+    compile: not,
     logic: Some(Logic::Not),
     children: Children::Arguments,
     ..MatcherDef::DEFAULT
@@ -38,7 +38,7 @@ pub(super) const ALL: MatcherDef = MatcherDef {
     fails: Sample::Text("It is Rome."),
     refused: r#"{"all": []}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    compile: |args, ctx| Ok(Box::new(All(checks(args, ctx)?))),
+    compile: all,
     logic: Some(Logic::All),
     children: Children::Arguments,
     ..MatcherDef::DEFAULT
@@ -54,7 +54,7 @@ pub(super) const ANY: MatcherDef = MatcherDef {
     fails: Sample::Text("Rome."),
     refused: r#"{"any": {"contains": "Paris"}}"#,
     cost: "the sum of the checks inside; at most 32 checks deep",
-    compile: |args, ctx| Ok(Box::new(Any(checks(args, ctx)?))),
+    compile: any,
     logic: Some(Logic::Any),
     children: Children::Arguments,
     ..MatcherDef::DEFAULT
@@ -79,27 +79,12 @@ pub(super) const AT_LEAST: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-#[derive(Debug)]
-struct Not(InnerCheck);
-
-#[derive(Debug)]
-struct All(Vec<InnerCheck>);
-
-#[derive(Debug)]
-struct Any(Vec<InnerCheck>);
-
-#[derive(Debug)]
-struct AtLeast {
-    n: usize,
-    checks: Vec<InnerCheck>,
-}
-
 fn checks(args: &Value, ctx: &Compile<'_>) -> Read<Vec<InnerCheck>> {
     let ctx = ctx.deeper()?;
     list(args, "a list of checks", "check", |written| nested(written, &ctx))
 }
 
-fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn at_least(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["n", "of"], "a map {n, of}")?;
     let n = fields.required("n", "how many of the checks must hold", count);
     let checks = fields.required("of", "a list of checks", |value| {
@@ -117,22 +102,57 @@ fn at_least(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<Arg
         && (n == 0 || n > checks.len() as u64)
     {
         let never = if n == 0 { "can't fail" } else { "can't hold" };
-        fields.refuse(
-            ArgProblem::new(format!("{n} of {} checks {never}", checks.len()))
-                .inside(Step::key("n"))
-                .expected(format!("1 to {}", checks.len())),
-        );
+        fields.refuse_key("n", format!("{n} of {} checks {never}", checks.len()), format!("1 to {}", checks.len()));
     }
     let (n, checks) = fields.finish(n.zip(checks))?;
-    Ok(Box::new(AtLeast { n: n as usize, checks }))
+    let n = n as usize;
+    Ok(Matcher::new(move |input| {
+        let Verdicts { scores, passed, failed, unsure, unknown } = Verdicts::of(&checks, input);
+        let held = passed.len();
+        let mut values: Vec<f64> = scores.iter().map(|score| score.value).collect();
+        values.sort_by(|a, b| b.total_cmp(a));
+        let highest = values.iter().take(n).sum::<f64>() / n as f64;
+        let of = format!("{held} of {} hold, at least {n} must", checks.len());
+        match unknown {
+            _ if held >= n => Ok(Score::new(highest, true, of)),
+            Some(error) if held + unsure >= n => Err(error),
+            _ => Ok(Score::new(highest, false, format!("{of}: {}", joined(&failed)))),
+        }
+    }))
 }
 
-impl Matcher for Not {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let score = self.0.check(input)?;
+fn not(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let check = nested(args, &ctx.deeper()?)?;
+    Ok(Matcher::new(move |input| {
+        let score = check.check(input)?;
         let held = if score.pass { "must not hold, but does: " } else { "" };
         Ok(Score::new(1.0 - score.value(), !score.pass, format!("{held}{}", score.reason)))
-    }
+    }))
+}
+
+fn all(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let checks = checks(args, ctx)?;
+    Ok(Matcher::new(move |input| {
+        let Verdicts { scores, failed, unknown, .. } = Verdicts::of(&checks, input);
+        match unknown {
+            _ if !failed.is_empty() => Ok(Score::new(weighted_mean(&scores), false, joined(&failed))),
+            Some(error) => Err(error),
+            None => Ok(Score::new(weighted_mean(&scores), true, format!("all {} hold", scores.len()))),
+        }
+    }))
+}
+
+fn any(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let checks = checks(args, ctx)?;
+    Ok(Matcher::new(move |input| {
+        let Verdicts { scores, passed, failed, unknown, .. } = Verdicts::of(&checks, input);
+        let highest = scores.iter().map(|score| score.value).fold(0.0, f64::max);
+        match (passed.first(), unknown) {
+            (Some(reason), _) => Ok(Score::new(highest, true, reason)),
+            (None, Some(error)) => Err(error),
+            (None, None) => Ok(Score::new(highest, false, format!("none holds: {}", joined(&failed)))),
+        }
+    }))
 }
 
 /// What the checks of a list said of one answer.
@@ -163,45 +183,6 @@ impl Verdicts {
             }
         }
         verdicts
-    }
-}
-
-impl Matcher for All {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Verdicts { scores, failed, unknown, .. } = Verdicts::of(&self.0, input);
-        match unknown {
-            _ if !failed.is_empty() => Ok(Score::new(weighted_mean(&scores), false, joined(&failed))),
-            Some(error) => Err(error),
-            None => Ok(Score::new(weighted_mean(&scores), true, format!("all {} hold", scores.len()))),
-        }
-    }
-}
-
-impl Matcher for Any {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Verdicts { scores, passed, failed, unknown, .. } = Verdicts::of(&self.0, input);
-        let highest = scores.iter().map(|score| score.value).fold(0.0, f64::max);
-        match (passed.first(), unknown) {
-            (Some(reason), _) => Ok(Score::new(highest, true, reason)),
-            (None, Some(error)) => Err(error),
-            (None, None) => Ok(Score::new(highest, false, format!("none holds: {}", joined(&failed)))),
-        }
-    }
-}
-
-impl Matcher for AtLeast {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Verdicts { scores, passed, failed, unsure, unknown } = Verdicts::of(&self.checks, input);
-        let held = passed.len();
-        let mut values: Vec<f64> = scores.iter().map(|score| score.value).collect();
-        values.sort_by(|a, b| b.total_cmp(a));
-        let highest = values.iter().take(self.n).sum::<f64>() / self.n as f64;
-        let of = format!("{held} of {} hold, at least {} must", self.checks.len(), self.n);
-        match unknown {
-            _ if held >= self.n => Ok(Score::new(highest, true, of)),
-            Some(error) if held + unsure >= self.n => Err(error),
-            _ => Ok(Score::new(highest, false, format!("{of}: {}", joined(&failed)))),
-        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! `command`: a command of the user's own says pass. How it is run stands in `scoring/command/`.
 
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, Read, inside, not_a, text, wrong};
+use crate::domain::ArgProblem;
+use crate::scoring::arguments::{Fields, Read, text, wrong};
 use crate::scoring::command::{Commands, Pool};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Reads, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::project_file::ProjectFiles;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -33,69 +33,44 @@ pub(super) const COMMAND: MatcherDef = MatcherDef {
 /// The key under which a verified check carries what identifies its command.
 const DECLARED: &str = "declared";
 
-#[derive(Debug)]
-struct CommandMatcher {
-    pool: Arc<Pool>,
-    args: Value,
-}
-
 struct Arguments<'a> {
     name: &'a str,
     args: Value,
     declared: Option<&'a str>,
+    pool: Arc<Pool>,
 }
 
-fn read<'a>(args: &'a Value, loading: bool) -> Read<Arguments<'a>> {
-    match args {
-        Value::String(name) => Ok(Arguments { name, args: Value::Null, declared: None }),
-        Value::Object(map) => {
-            let known: &[&str] = if loading { &["name", "args"] } else { &["name", "args", DECLARED] };
-            let mut fields = Fields::new(map, known);
-            let args = fields.optional("args", |args| Ok(args.clone())).unwrap_or_default();
-            let declared = fields.optional(DECLARED, text);
-            let name = fields.required("name", "the name of a command that promptgate.toml declares", text);
-            let name = fields.finish(name)?;
-            Ok(Arguments { name, args, declared })
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            wrong(not_a("the name of a command, or a map {name, args}", args))
-        }
-    }
+fn read<'a>(args: &'a Value, commands: &Commands, loading: bool) -> Read<Arguments<'a>> {
+    let known: &[&str] = if loading { &["name", "args"] } else { &["name", "args", DECLARED] };
+    let expected = "the name of a command, or a map {name, args}";
+    let mut fields = Fields::of_map_or(Value::is_string, args, known, expected)?;
+    let args = fields.optional("args", |args| Ok(args.clone())).unwrap_or_default();
+    let declared = fields.optional(DECLARED, text);
+    let named = fields.required("name", "the name of a command that promptgate.toml declares", |name| {
+        let name = text(name)?;
+        Ok((name, commands.find(name).or_else(wrong)?))
+    });
+    let (name, pool) = fields.finish(named)?;
+    Ok(Arguments { name, args, declared, pool })
 }
 
-/// A mistake in the name, which stands alone or under a key.
-fn at_name(args: &Value, problem: ArgProblem) -> Vec<ArgProblem> {
-    match args {
-        Value::Object(_) => inside(vec![problem], &Step::key("name")),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => vec![problem],
-    }
-}
-
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let loading = ctx.files().is_some();
-    let written = read(args, loading)?;
     let Some(commands) = ctx.commands() else {
         return wrong(ArgProblem::new("no commands are known here"));
     };
-    let pool = commands.find(written.name).map_err(|problem| at_name(args, problem))?;
-    if !loading && written.declared != pool.digest() {
+    let Arguments { args, declared, pool, .. } = read(args, commands, loading)?;
+    if !loading && declared != pool.digest() {
         return wrong(ArgProblem::new("the command is not the one that was read while loading"));
     }
-    Ok(Box::new(CommandMatcher { pool, args: written.args }))
+    Ok(Matcher::new(move |input| pool.score(input, &args)))
 }
 
 /// Reads what identifies the command into the check, so that another command makes another dataset.
-fn inline(args: &mut Value, _: &ProjectFiles, commands: &Commands) -> Result<(), Vec<ArgProblem>> {
-    let Arguments { name, args: given, .. } = read(args, true)?;
-    let pool = commands.find(name).map_err(|problem| at_name(args, problem))?;
+fn inline(args: &mut Value, _: &ProjectFiles, commands: &Commands) -> Read<()> {
+    let Arguments { name, args: given, pool, .. } = read(args, commands, true)?;
     *args = json!({"name": name, "args": given, DECLARED: pool.digest()});
     Ok(())
-}
-
-impl Matcher for CommandMatcher {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        self.pool.score(input, &self.args)
-    }
 }
 
 #[cfg(test)]

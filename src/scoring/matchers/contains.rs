@@ -2,11 +2,11 @@
 
 use super::equals::{ONE_TEXT, one_text};
 use crate::domain::{Score, TextRelation};
-use crate::scoring::arguments::{Fields, Read, needles, not_a, wrong};
+use crate::scoring::arguments::{Fields, Read, needles};
 use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
 use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -28,7 +28,11 @@ pub(super) const CONTAINS: MatcherDef = MatcherDef {
     refused: r#"{"contains": {"value": "30 days", "case": "ignore"}}"#,
     compile: |args, _| {
         let (value, folding) = one_text(args)?;
-        Ok(Box::new(Contains { value, folding }))
+        Ok(Matcher::new(move |input| {
+            let pass = folding.apply(&input.answer.text).contains(&value);
+            let verb = if pass { "contains" } else { "does not contain" };
+            Ok(Score::binary(pass, format!("{verb} {}", quote(&value))))
+        }))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAny, "value"),
     ..ONE_TEXT
@@ -43,7 +47,13 @@ pub(super) const CONTAINS_ANY: MatcherDef = MatcherDef {
     refused: r#"{"contains_any": []}"#,
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
-        Ok(Box::new(ContainsAny { values, folding }))
+        Ok(Matcher::new(move |input| {
+            let text = folding.apply(&input.answer.text);
+            Ok(match values.iter().find(|value| text.contains(value.as_str())) {
+                Some(value) => Score::binary(true, format!("contains {}", quote(value))),
+                None => Score::binary(false, format!("contains none of {}", list(&values))),
+            })
+        }))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAny, "values"),
     ..MANY_TEXTS
@@ -58,82 +68,32 @@ pub(super) const CONTAINS_ALL: MatcherDef = MatcherDef {
     refused: r#"{"contains_all": ["name", ""]}"#,
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
-        Ok(Box::new(ContainsAll { values, folding }))
+        Ok(Matcher::new(move |input| Ok(contains_all(&folding.apply(&input.answer.text), &values))))
     },
     constraint: |args| constraint::text(args, TextRelation::ContainsAll, "values"),
     ..MANY_TEXTS
 };
 
-#[derive(Debug)]
-struct Contains {
-    value: String,
-    folding: Folding,
-}
-
-#[derive(Debug)]
-struct ContainsAny {
-    values: Vec<String>,
-    folding: Folding,
-}
-
-#[derive(Debug)]
-struct ContainsAll {
-    values: Vec<String>,
-    folding: Folding,
-}
-
 /// The arguments of every matcher that compares with several texts: a list, or a map of `values` and the folding
 /// options. The texts come back folded.
 pub(super) fn many_texts(args: &Value) -> Read<(Vec<String>, Folding)> {
-    match args {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["values", "ignore_case", "normalize", "white_space", "unicode"]);
-            let values = fields.required("values", "a list of texts", needles);
-            let folding = Folding::read(&mut fields);
-            let values = fields.finish(values)?;
-            Ok((values.into_iter().map(|text| folding.apply(text).into_owned()).collect(), folding))
-        }
-        Value::Array(_) => Ok((needles(args)?.into_iter().map(str::to_owned).collect(), Folding::default())),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
-            wrong(not_a("a list of texts, or a map {values, ignore_case, normalize}", args))
-        }
-    }
+    let known = ["values", "ignore_case", "normalize", "white_space", "unicode"];
+    let expected = "a list of texts, or a map {values, ignore_case, normalize}";
+    let mut fields = Fields::of_map_or(Value::is_array, args, &known, expected)?;
+    let values = fields.required("values", "a list of texts", needles);
+    let folding = Folding::read(&mut fields);
+    let values = fields.finish(values)?;
+    Ok((values.into_iter().map(|text| folding.apply(text).into_owned()).collect(), folding))
 }
 
-impl Matcher for Contains {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let pass = self.folding.apply(&input.answer.text).contains(&self.value);
-        let verb = if pass { "contains" } else { "does not contain" };
-        Ok(Score::binary(pass, format!("{verb} {}", quote(&self.value))))
+fn contains_all(text: &str, values: &[String]) -> Score {
+    let missing: Vec<&String> = values.iter().filter(|value| !text.contains(value.as_str())).collect();
+    let all = values.len();
+    if missing.is_empty() {
+        return Score::binary(true, format!("contains all of {}", list(values)));
     }
-}
-
-impl Matcher for ContainsAny {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = self.folding.apply(&input.answer.text);
-        let found = self.values.iter().find(|value| text.contains(value.as_str()));
-        Ok(match found {
-            Some(value) => Score::binary(true, format!("contains {}", quote(value))),
-            None => Score::binary(false, format!("contains none of {}", list(&self.values))),
-        })
-    }
-}
-
-impl Matcher for ContainsAll {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = self.folding.apply(&input.answer.text);
-        let missing: Vec<&String> = self.values.iter().filter(|value| !text.contains(value.as_str())).collect();
-        let all = self.values.len();
-        if missing.is_empty() {
-            return Ok(Score::binary(true, format!("contains all of {}", list(&self.values))));
-        }
-        let share = (all - missing.len()) as f64 / all as f64;
-        Ok(Score::new(
-            share,
-            false,
-            format!("does not contain {} ({} of {all} missing)", list(&missing), missing.len()),
-        ))
-    }
+    let share = (all - missing.len()) as f64 / all as f64;
+    Score::new(share, false, format!("does not contain {} ({} of {all} missing)", list(&missing), missing.len()))
 }
 
 /// The first few of the texts, quoted.

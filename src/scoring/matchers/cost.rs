@@ -1,9 +1,9 @@
 //! `cost`: the answer cost no more than this.
 
-use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, Read, not_a, number, wrong};
+use crate::domain::Score;
+use crate::scoring::arguments::{Fields, Read, number, refuse};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use serde_json::Value;
 
 pub(super) const COST: MatcherDef = MatcherDef {
@@ -27,24 +27,18 @@ pub(super) const COST: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-#[derive(Debug)]
-struct Cost {
-    max: f64,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let max = match args {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["max"]);
-            let max = fields.required("max", "US dollars, more than 0", above_zero);
-            fields.finish(max)?
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let mut fields = Fields::of_map_or(Value::is_number, args, &["max"], "US dollars, or a map {max}")?;
+    let max = fields.required("max", "US dollars, more than 0", above_zero);
+    let max = fields.finish(max)?;
+    Ok(Matcher::new(move |input| match input.cost_usd {
+        Some(cost) if cost > 0.0 => {
+            let pass = cost <= max;
+            let than = if pass { "not more" } else { "more" };
+            Ok(Score::binary(pass, format!("cost ${cost}, {than} than ${max}")))
         }
-        Value::Number(_) => above_zero(args)?,
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("US dollars, or a map {max}", args));
-        }
-    };
-    Ok(Box::new(Cost { max }))
+        Some(_) | None => Err(MatchError::new("the cost of the answer is not known")),
+    }))
 }
 
 fn above_zero(value: &Value) -> Read<f64> {
@@ -52,21 +46,7 @@ fn above_zero(value: &Value) -> Read<f64> {
     if max > 0.0 {
         return Ok(max);
     }
-    let problem = ArgProblem::new(format!("{value} is a limit that every answer exceeds"));
-    wrong(problem.expected("US dollars, more than 0"))
-}
-
-impl Matcher for Cost {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        match input.cost_usd {
-            Some(cost) if cost > 0.0 => {
-                let pass = cost <= self.max;
-                let than = if pass { "not more" } else { "more" };
-                Ok(Score::binary(pass, format!("cost ${cost}, {than} than ${}", self.max)))
-            }
-            Some(_) | None => Err(MatchError::new("the cost of the answer is not known")),
-        }
-    }
+    refuse(format!("{value} is a limit that every answer exceeds"), "US dollars, more than 0")
 }
 
 #[cfg(test)]

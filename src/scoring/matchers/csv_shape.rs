@@ -1,10 +1,10 @@
 //! `csv`: the answer is a table in CSV of the expected shape.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, each, flag, not_a, text, wrong};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, each, flag, not_a, refuse, text, wrong};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::{counted, quote};
 use serde_json::Value;
 
@@ -30,7 +30,6 @@ pub(super) const CSV: MatcherDef = MatcherDef {
 /// How many columns may be expected.
 const MAX_COLUMNS: usize = 1_000;
 
-#[derive(Debug)]
 struct Csv {
     columns: usize,
     header: Option<Vec<String>>,
@@ -39,7 +38,7 @@ struct Csv {
     fenced: bool,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(
         args,
         &["columns", "header", "rows", "delimiter", "fenced"],
@@ -62,7 +61,13 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     }
     let columns = columns.or(header.as_ref().map(Vec::len));
     let columns = fields.finish(columns)?;
-    Ok(Box::new(Csv { columns, header, rows, delimiter, fenced }))
+    let csv = Csv { columns, header, rows, delimiter, fenced };
+    Ok(Matcher::new(move |input| {
+        Ok(match csv.read(&input.answer.text) {
+            Ok(reason) => Score::binary(true, reason),
+            Err(reason) => Score::binary(false, reason),
+        })
+    }))
 }
 
 fn columns(value: &Value) -> Read<usize> {
@@ -82,8 +87,8 @@ fn header(value: &Value) -> Read<Vec<String>> {
         return wrong(not_a("a list of names", value));
     };
     if list.is_empty() || list.len() > MAX_COLUMNS {
-        let problem = ArgProblem::new(format!("the list has {}", counted(list.len() as u64, "name", "names")));
-        return wrong(problem.expected(format!("1 to {MAX_COLUMNS} names")));
+        let message = format!("the list has {}", counted(list.len() as u64, "name", "names"));
+        return refuse(message, format!("1 to {MAX_COLUMNS} names"));
     }
     each(list, |name| text(name).map(str::to_owned))
 }
@@ -91,18 +96,7 @@ fn header(value: &Value) -> Read<Vec<String>> {
 fn delimiter(value: &Value) -> Read<u8> {
     match *text(value)?.as_bytes() {
         [c] if c.is_ascii_punctuation() && c != b'"' || c == b'\t' || c == b' ' => Ok(c),
-        _ => wrong(
-            ArgProblem::new("not a delimiter").expected("one ASCII sign but a quote, or a tab, like \";\" or \"\\t\""),
-        ),
-    }
-}
-
-impl Matcher for Csv {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        Ok(match self.read(&input.answer.text) {
-            Ok(reason) => Score::binary(true, reason),
-            Err(reason) => Score::binary(false, reason),
-        })
+        _ => refuse("not a delimiter", "one ASCII sign but a quote, or a tab, like \";\" or \"\\t\""),
     }
 }
 

@@ -1,11 +1,11 @@
 //! `equals`: the answer is this text.
 
-use crate::domain::{ArgProblem, Score, TextRelation};
+use crate::domain::{Score, TextRelation};
 use crate::scoring::arguments::{Fields, Read, needle};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::folding::{Folding, Form, WhiteSpace};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -34,46 +34,27 @@ pub(super) const EQUALS: MatcherDef = MatcherDef {
     ..ONE_TEXT
 };
 
-#[derive(Debug)]
-struct Equals {
-    value: String,
-    folding: Folding,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let (value, folding) = one_text(args)?;
-    Ok(Box::new(Equals { value, folding }))
+    Ok(Matcher::new(move |input| {
+        let text = &input.answer.text;
+        if folding.apply(text) == value {
+            return Ok(Score::binary(true, format!("is {}", quote(text))));
+        }
+        let remedy = remedy(&value, folding, text).map(|remedy| format!(" ({remedy})")).unwrap_or_default();
+        Ok(Score::binary(false, format!("is {}, not {}{remedy}", quote(text), quote(&value))))
+    }))
 }
 
 /// The arguments of every matcher that compares with one text: a text, or a map of `value` and the folding options. The
 /// text comes back folded.
 pub(super) fn one_text(args: &Value) -> Read<(String, Folding)> {
-    match args {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["value", "ignore_case", "normalize", "white_space", "unicode"]);
-            let value = fields.required("value", "the text to compare with", needle);
-            let folding = Folding::read(&mut fields);
-            let value = fields.finish(value)?;
-            Ok((folding.apply(value).into_owned(), folding))
-        }
-        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            Ok((needle(args)?.to_owned(), Folding::default()))
-        }
-    }
-}
-
-impl Matcher for Equals {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = &input.answer.text;
-        if self.folding.apply(text) == self.value {
-            return Ok(Score::binary(true, format!("is {}", quote(text))));
-        }
-        let mut reason = format!("is {}, not {}", quote(text), quote(&self.value));
-        if let Some(remedy) = remedy(&self.value, self.folding, text) {
-            reason = format!("{reason} ({remedy})");
-        }
-        Ok(Score::binary(false, reason))
-    }
+    let known = ["value", "ignore_case", "normalize", "white_space", "unicode"];
+    let mut fields = Fields::of_map_or_value(args, &known);
+    let value = fields.required("value", "the text to compare with", needle);
+    let folding = Folding::read(&mut fields);
+    let value = fields.finish(value)?;
+    Ok((folding.apply(value).into_owned(), folding))
 }
 
 /// What the texts differ in, if it is only what an unused option overlooks.

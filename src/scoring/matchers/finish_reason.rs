@@ -1,11 +1,11 @@
 //! `finish_reason`: the model stopped for one of these reasons. Also sees unusable answers; see `CompleteOnly` in
 //! `definition.rs`.
 
-use crate::domain::{ArgProblem, Finish, Score};
+use crate::domain::{Finish, Score};
 use crate::scoring::arguments::{Read, choice, list};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
@@ -45,17 +45,12 @@ const REASONS: &str = "STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIS
     IMAGE_OTHER NO_IMAGE IMAGE_RECITATION MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE ESCALATION \
     PUP_LIMITED_DISABLED CONTINUATION MODEL_ARMOR FUNCTION_CALL TOOL_CALLS";
 
-#[derive(Debug)]
-struct FinishReason(Vec<&'static str>);
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let reasons = match args {
-        Value::String(_) => vec![reason(args)?],
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            list(args, "a reason like \"STOP\", or a list of them", "reason", reason)?
-        }
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let reasons = match args.is_string() {
+        true => vec![reason(args)?],
+        false => list(args, "a reason like \"STOP\", or a list of them", "reason", reason)?,
     };
-    Ok(Box::new(FinishReason(reasons)))
+    Ok(Matcher::new(move |input| Ok(judge(&reasons, input))))
 }
 
 fn reason(value: &Value) -> Read<&'static str> {
@@ -63,23 +58,20 @@ fn reason(value: &Value) -> Read<&'static str> {
     choice(value, &reasons)
 }
 
-impl Matcher for FinishReason {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Some(reason) = input.answer.finish_word() else {
-            return Ok(Score::binary(false, "has no finish reason"));
-        };
-        // An answer that ended with STOP and is not usable all the same is empty, which STOP does not name.
-        if input.answer.finish() == Finish::Complete
-            && let Some(unusable) = input.unusable
-        {
-            return Ok(Score::binary(false, unusable));
-        }
-        if self.0.contains(&reason) {
-            return Ok(Score::binary(true, format!("stopped with {}", quote(reason))));
-        }
-        let expected = self.0.join(" or ");
-        Ok(Score::binary(false, format!("stopped with {}, not with {expected}", quote(reason))))
+fn judge(expected: &[&str], input: &MatchInput<'_>) -> Score {
+    let Some(reason) = input.answer.finish_word() else {
+        return Score::binary(false, "has no finish reason");
+    };
+    // An answer that ended with STOP and is not usable all the same is empty, which STOP does not name.
+    if input.answer.finish() == Finish::Complete
+        && let Some(unusable) = input.unusable
+    {
+        return Score::binary(false, unusable);
     }
+    if expected.contains(&reason) {
+        return Score::binary(true, format!("stopped with {}", quote(reason)));
+    }
+    Score::binary(false, format!("stopped with {}, not with {}", quote(reason), expected.join(" or ")))
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 //! What the model writes into its text is no citation: a text can name any page. Counted is what the service itself found,
 //! opened or recognised.
 
-use crate::domain::{Answer, ArgProblem, Details, Score};
-use crate::scoring::arguments::{Fields, Read, count, flag, list, needle, wrong};
+use crate::domain::{ArgProblem, Details, Score};
+use crate::scoring::arguments::{Fields, Read, count, flag, list, needle, refuse, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{counted, quote};
@@ -45,7 +45,6 @@ const REDIRECTS: &str = "vertexaisearch.cloud.google.com";
 /// How the service says that it opened a page.
 const OPENED: &str = "URL_RETRIEVAL_STATUS_SUCCESS";
 
-#[derive(Debug)]
 struct Grounding {
     min: u64,
     urls: Vec<(String, Url)>,
@@ -53,7 +52,7 @@ struct Grounding {
     supported: bool,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of_map_or_true(
         args,
         &["min", "urls", "hosts", "supported"],
@@ -64,12 +63,13 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let urls = fields.optional("urls", |value| addresses(value, page)).unwrap_or_default();
     let hosts = fields.optional("hosts", |value| addresses(value, host)).unwrap_or_default();
     let supported = fields.optional("supported", flag).unwrap_or(false);
-    Ok(Box::new(fields.finish(Some(Grounding { min, urls, hosts, supported }))?))
+    let grounding = fields.finish(Some(Grounding { min, urls, hosts, supported }))?;
+    Ok(Matcher::new(move |input| grounding.check(input)))
 }
 
 fn least(value: &Value) -> Read<u64> {
     match count(value)? {
-        0 => wrong(ArgProblem::new("`min: 0` holds for every answer").expected("1 or more citations")),
+        0 => refuse("`min: 0` holds for every answer", "1 or more citations"),
         min => Ok(min),
     }
 }
@@ -177,12 +177,9 @@ impl Grounding {
         }
         (count < self.min).then(|| format!("cites {number}, not at least {}", self.min))
     }
-}
 
-impl Matcher for Grounding {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let Answer { details, .. } = input.answer;
-        let Some(details) = details else {
+        let Some(details) = &input.answer.details else {
             return Ok(Score::binary(false, "cites no source"));
         };
         let sources = self.sources(details);

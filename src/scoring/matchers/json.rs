@@ -1,11 +1,11 @@
 //! `json`: the answer is valid JSON, bare or in a fenced block.
 
-use crate::domain::{ArgProblem, JsonSays, Score};
-use crate::scoring::arguments::{Fields, flag};
+use crate::domain::{JsonSays, Score};
+use crate::scoring::arguments::{Fields, Read, flag};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::quote;
 use crate::scoring::strict_json::parse;
 use serde_json::Value;
@@ -27,15 +27,16 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-#[derive(Debug)]
-struct Json {
-    fenced: bool,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of_map_or_true(args, &["fenced"], "json", "a map {fenced}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
-    Ok(Box::new(fields.finish(Some(Json { fenced }))?))
+    let fenced = fields.finish(Some(fenced))?;
+    Ok(Matcher::new(move |input| {
+        Ok(match find_json(&input.answer.text, fenced) {
+            Ok(_) => Score::binary(true, "is valid JSON"),
+            Err(reason) => Score::binary(false, reason),
+        })
+    }))
 }
 
 /// The JSON of an answer: its whole text, or, with `fenced`, its one code block marked `json`, or else its one unmarked
@@ -55,15 +56,6 @@ pub(super) fn find_json(text: &str, fenced: bool) -> Result<Value, String> {
         return Err(whole);
     };
     parse(&block).map_err(|error| format!("has no valid JSON in its block: {error}, in {}", quote(&block)))
-}
-
-impl Matcher for Json {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        Ok(match find_json(&input.answer.text, self.fenced) {
-            Ok(_) => Score::binary(true, "is valid JSON"),
-            Err(reason) => Score::binary(false, reason),
-        })
-    }
 }
 
 #[cfg(test)]

@@ -4,12 +4,12 @@ use super::json::find_json;
 use super::json_path::PathText;
 use super::json_schema::pointer;
 use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, Read, each, flag, not_a, number, wrong};
+use crate::scoring::arguments::{Fields, Read, each, flag, not_a, number, refuse, refuse_key, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::json_compare::{Comparison, Difference, ListOrder};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
     name: "json_equals",
@@ -39,7 +39,6 @@ pub(super) const JSON_EQUALS: MatcherDef = MatcherDef {
 /// How many paths `ignore` and `unordered` may list.
 const MAX_PATHS: usize = 50;
 
-#[derive(Debug)]
 struct JsonEquals {
     value: Value,
     ignore: Vec<PathText>,
@@ -47,7 +46,7 @@ struct JsonEquals {
     fenced: bool,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(
         args,
         &["value", "subset", "ignore", "unordered", "tolerance", "fenced"],
@@ -56,12 +55,10 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let value = fields.required("value", "the JSON value to compare with", |value| Ok(value.clone()));
     let subset = fields.optional("subset", flag).unwrap_or(false);
     let ignore = fields.optional("ignore", paths).unwrap_or_default();
-    let unordered = fields.optional("unordered", |value| match value {
-        Value::Bool(false) => Ok(OrderOption::None),
-        Value::Bool(true) => Ok(OrderOption::All),
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
-            paths(value).map(OrderOption::Paths)
-        }
+    let unordered = fields.optional("unordered", |value| match value.as_bool() {
+        Some(false) => Ok(OrderOption::None),
+        Some(true) => Ok(OrderOption::All),
+        None => paths(value).map(OrderOption::Paths),
     });
     let tolerance = fields.optional("tolerance", tolerance).unwrap_or(0.0);
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
@@ -69,22 +66,15 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let mut probe = probe(&value);
     remove_selected(&mut value, &ignore, "ignore")?;
     remove_selected(&mut probe, &ignore, "ignore")?;
-    let empty = match &value {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
-    };
     if !holds_something(&probe) {
-        return wrong(
-            ArgProblem::new("`ignore` leaves nothing of the value, so nothing is compared")
-                .inside(Step::key("ignore"))
-                .expected("paths that leave a part of `value`"),
-        );
+        let message = "`ignore` leaves nothing of the value, so nothing is compared";
+        return refuse_key("ignore", message, "paths that leave a part of `value`");
     }
+    let empty = value.as_object().is_some_and(Map::is_empty) || value.as_array().is_some_and(Vec::is_empty);
     if subset && empty {
-        return wrong(
-            ArgProblem::new("with `subset` an empty value says nothing about what the answer holds")
-                .expected("a value with something in it that is not ignored, or no `subset`"),
+        return refuse(
+            "with `subset` an empty value says nothing about what the answer holds",
+            "a value with something in it that is not ignored, or no `subset`",
         );
     }
     let unordered = match unordered.unwrap_or(OrderOption::None) {
@@ -92,7 +82,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         OrderOption::All => ListOrder::All,
         OrderOption::Paths(paths) => lists(&value, &paths)?,
     };
-    Ok(Box::new(JsonEquals { value, ignore, comparison: Comparison { subset, tolerance, unordered }, fenced }))
+    let equals = JsonEquals { value, ignore, comparison: Comparison { subset, tolerance, unordered }, fenced };
+    Ok(Matcher::new(move |input| equals.check(input)))
 }
 
 /// The value with something in each empty map and list. That one is empty is something to compare, unless whatever an
@@ -125,7 +116,7 @@ enum OrderOption {
 fn tolerance(value: &Value) -> Read<f64> {
     let tolerance = number(value)?;
     if tolerance < 0.0 {
-        return wrong(ArgProblem::new(format!("{value} is less than 0")).expected("a tolerance of 0 or more"));
+        return refuse(format!("{value} is less than 0"), "a tolerance of 0 or more");
     }
     Ok(tolerance)
 }
@@ -135,10 +126,7 @@ fn paths(value: &Value) -> Read<Vec<PathText>> {
         return wrong(not_a("a list of JSONPaths", value));
     };
     if list.is_empty() || list.len() > MAX_PATHS {
-        return wrong(
-            ArgProblem::new(format!("the list has {} paths", list.len()))
-                .expected(format!("1 to {MAX_PATHS} paths, or no such key")),
-        );
+        return refuse(format!("the list has {} paths", list.len()), format!("1 to {MAX_PATHS} paths, or no such key"));
     }
     each(list, PathText::read)
 }
@@ -196,7 +184,7 @@ fn lists(value: &Value, paths: &[PathText]) -> Read<ListOrder> {
     Ok(ListOrder::At(found))
 }
 
-impl Matcher for JsonEquals {
+impl JsonEquals {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let mut value = match find_json(&input.answer.text, self.fenced) {
             Ok(value) => value,

@@ -2,10 +2,10 @@
 
 use super::json::find_json;
 use crate::domain::{ArgProblem, JsonSays, Score, Step};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, text, wrong};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, refuse, text, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
-use crate::scoring::inner_check::{PartCheck, as_text};
+use crate::scoring::inner_check::{PartCheck, PartScores, as_text};
 use crate::scoring::json_compare::{Comparison, Difference, shown};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, quote};
@@ -45,13 +45,10 @@ const MAX_BRACKETS: usize = 50;
 /// How many steps an evaluation may take at most, by a bound that holds for every path.
 const MAX_STEPS: u64 = 1_000_000_000;
 
-const MAX_CHECKED: usize = 1_000;
-
 /// Keys of the arguments that [`Selection::read`] reads.
 pub(super) const KEYS: [&str; 5] = ["path", "which", "check", "equals", "count"];
 
 /// A path and what must hold for the values that it selects.
-#[derive(Debug)]
 pub(super) struct Selection {
     path: PathText,
     which: Which,
@@ -77,19 +74,16 @@ enum Which {
     First,
 }
 
-#[derive(Debug)]
-struct JsonPath {
-    fenced: bool,
-    selected: Selection,
-}
-
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let known: Vec<&str> = KEYS.into_iter().chain(["fenced"]).collect();
     let mut fields = Fields::of(args, &known, "a map {path, check}, {path, equals} or {path, count}")?;
     let fenced = fields.optional("fenced", flag).unwrap_or(true);
     let selected = Selection::read(&mut fields, ctx);
     let selected = fields.finish(selected)?;
-    Ok(Box::new(JsonPath { fenced, selected }))
+    Ok(Matcher::new(move |input| match find_json(&input.answer.text, fenced) {
+        Ok(value) => selected.check(input, &value),
+        Err(reason) => Ok(Score::binary(false, reason)),
+    }))
 }
 
 impl Selection {
@@ -142,13 +136,7 @@ impl Selection {
             return Ok(Score::binary(allowed, format!("{} selects nothing{may}", self.path)));
         }
         let checked = if self.which == Which::First { 1 } else { found };
-        if checked > MAX_CHECKED {
-            return Err(MatchError::new(format!(
-                "{} selects {checked} values, and at most {MAX_CHECKED} are checked",
-                self.path
-            )));
-        }
-        let mut scores = ValueScores::default();
+        let mut scores = PartScores::of_at_most(checked, &format!("{} selects {checked} values", self.path))?;
         for node in nodes.iter().take(checked) {
             let score = self.check_one(input, node.node());
             scores.add(&bounded(&node.location().to_string(), 80), score);
@@ -171,81 +159,22 @@ impl Selection {
     }
 }
 
-/// What was said of values: as for `all` and `any`, what can't be judged matters only where it could change the result.
-#[derive(Debug, Default)]
-pub(super) struct ValueScores {
-    values: Vec<f64>,
-    passed: Option<String>,
-    failed: Option<String>,
-    failures: usize,
-    unknown: Option<MatchError>,
-}
-
-impl ValueScores {
-    /// Adds what was said of the value at a place.
-    pub(super) fn add(&mut self, place: &str, score: Result<Score, MatchError>) {
-        match score {
-            Ok(score) => {
-                self.values.push(score.value());
-                let reason = || format!("{place}: {}", bounded(&score.reason, 400));
-                if score.pass {
-                    self.passed.get_or_insert_with(reason);
-                } else {
-                    self.failures += 1;
-                    self.failed.get_or_insert_with(reason);
-                }
-            }
-            Err(error) => {
-                let reason = format!("{place}: {}", bounded(&error.reason, 400));
-                self.unknown.get_or_insert(MatchError::new(reason));
-            }
-        }
-    }
-
-    /// The score of all of them, or of `any` of them; `count` is how many there are.
-    pub(super) fn score(self, any: bool, count: usize) -> Result<Score, MatchError> {
-        let highest = self.values.iter().copied().fold(0.0, f64::max);
-        let mean = self.values.iter().sum::<f64>() / self.values.len().max(1) as f64;
-        match (any, self.passed, self.failed, self.unknown) {
-            (true, Some(reason), ..) => Ok(Score::new(highest, true, reason)),
-            (true, None, Some(reason), None) => {
-                Ok(Score::new(highest, false, format!("of {count} none holds: {reason}")))
-            }
-            (false, _, Some(reason), _) => {
-                let more = match self.failures {
-                    1 => String::new(),
-                    n => format!("; and {} more", n - 1),
-                };
-                Ok(Score::new(mean, false, format!("{reason}{more}")))
-            }
-            (false, Some(reason), None, None) if count == 1 => Ok(Score::new(mean, true, reason)),
-            (false, Some(_), None, None) => Ok(Score::new(mean, true, format!("all {count} values hold"))),
-            (_, _, _, unknown) => Err(unknown.unwrap_or_else(|| MatchError::new("nothing was judged"))),
-        }
-    }
-}
-
 impl PathText {
     pub(super) fn read(value: &Value) -> Read<PathText> {
         let written = text(value)?;
         if written.len() > MAX_PATH {
-            return wrong(
-                ArgProblem::new(format!("the path has {} bytes", written.len()))
-                    .expected(format!("a path of at most {MAX_PATH} bytes")),
-            );
+            let expected = format!("a path of at most {MAX_PATH} bytes");
+            return refuse(format!("the path has {} bytes", written.len()), expected);
         }
         if written.chars().filter(|c| matches!(c, '(' | '[' | '!')).count() > MAX_BRACKETS {
-            return wrong(
-                ArgProblem::new(format!("more than {MAX_BRACKETS} of ( [ ! stand in the path"))
-                    .expected("a shorter path"),
-            );
+            return refuse(format!("more than {MAX_BRACKETS} of ( [ ! stand in the path"), "a shorter path");
         }
         let path = match Path::parse(written) {
             Ok(path) => path,
             Err(error) => {
-                let message = bounded(&error.to_string(), 160);
-                let problem = ArgProblem::new(format!("the path {} is not valid: {message}", quote(written)));
-                return wrong(problem.expected("JSONPath as in RFC 9535, like $.items[*].name or $['a key']"));
+                let error = bounded(&error.to_string(), 160);
+                let message = format!("the path {} is not valid: {error}", quote(written));
+                return refuse(message, "JSONPath as in RFC 9535, like $.items[*].name or $['a key']");
             }
         };
         if let Some(problem) = patterns(written).find_map(|pattern| not_a_pattern(&pattern)) {
@@ -354,15 +283,6 @@ fn size(value: &Value) -> u64 {
         Value::Array(list) => 1 + list.iter().map(size).sum::<u64>(),
         Value::Object(map) => 1 + map.values().map(size).sum::<u64>(),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => 1,
-    }
-}
-
-impl Matcher for JsonPath {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        match find_json(&input.answer.text, self.fenced) {
-            Ok(value) => self.selected.check(input, &value),
-            Err(reason) => Ok(Score::binary(false, reason)),
-        }
     }
 }
 

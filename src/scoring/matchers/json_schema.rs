@@ -3,11 +3,11 @@
 use super::json::find_json;
 use super::regex::compiled_pattern;
 use crate::domain::{ArgProblem, JsonSays, Score, Step};
-use crate::scoring::arguments::{Read, inside, not_a, text, wrong};
+use crate::scoring::arguments::{Read, inside, not_a, refuse, text, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use crate::scoring::project_file::ProjectFiles;
 use crate::scoring::quote::{bounded, quote};
 use crate::scoring::schema_keywords::keyword_problems;
@@ -45,7 +45,6 @@ const SHOWN: usize = 160;
 /// How many violations are compared for the one that the reason names.
 const COMPARED: usize = 100;
 
-#[derive(Debug)]
 pub(super) struct JsonSchema {
     validator: Arc<Validator>,
 }
@@ -56,12 +55,11 @@ fn file(args: &Value) -> Option<&Value> {
 }
 
 /// Reads a schema `{file: path}` into its place.
-pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Result<(), Vec<ArgProblem>> {
+pub(super) fn inline_schema(args: &mut Value, files: &ProjectFiles) -> Read<()> {
     let Some(path) = file(args) else {
         return Ok(());
     };
-    let schema = read_schema(path, files).map_err(|problems| inside(problems, &Step::key("file")))?;
-    *args = schema;
+    *args = read_schema(path, files).map_err(|problems| inside(problems, &Step::key("file")))?;
     Ok(())
 }
 
@@ -71,9 +69,7 @@ fn read_schema(path: &Value, files: &ProjectFiles) -> Read<Value> {
     let content = files.text(name).map_err(|problem| vec![problem])?;
     let schema: Value = match strict_json::parse(&content) {
         Ok(schema) => schema,
-        Err(error) => {
-            return wrong(ArgProblem::new(format!("{}: {error}", quote(name))).expected("a JSON schema, as JSON"));
-        }
+        Err(error) => return refuse(format!("{}: {error}", quote(name)), "a JSON schema, as JSON"),
     };
     match validator(&schema) {
         Ok(_) => Ok(schema),
@@ -90,8 +86,12 @@ fn in_file(problem: ArgProblem, name: &str) -> ArgProblem {
     ArgProblem { path: Vec::new(), message: format!("{}: {}{place}", quote(name), problem.message), ..problem }
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    Ok(Box::new(schema(args, ctx)?))
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let schema = schema(args, ctx)?;
+    Ok(Matcher::new(move |input| match find_json(&input.answer.text, true) {
+        Ok(value) => schema.judge(&value, "JSON"),
+        Err(reason) => Ok(Score::binary(false, reason)),
+    }))
 }
 
 pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
@@ -109,18 +109,15 @@ pub(super) fn schema(args: &Value, ctx: &Compile<'_>) -> Read<JsonSchema> {
 static COMPILED: Cache<Arc<Validator>> = Cache::new(256);
 
 fn validator(schema: &Value) -> Read<Arc<Validator>> {
-    let map = match schema {
-        Value::Object(map) => map,
-        Value::Bool(_) => {
-            return wrong(
-                ArgProblem::new(format!("the schema `{schema}` says nothing about an answer"))
-                    .expected("a schema with at least one keyword that an answer can violate")
-                    .hint("for any valid JSON, write `json: true`"),
-            );
-        }
-        Value::Null | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("a schema, or a map {file: path}", schema));
-        }
+    if schema.is_boolean() {
+        return wrong(
+            ArgProblem::new(format!("the schema `{schema}` says nothing about an answer"))
+                .expected("a schema with at least one keyword that an answer can violate")
+                .hint("for any valid JSON, write `json: true`"),
+        );
+    }
+    let Some(map) = schema.as_object() else {
+        return wrong(not_a("a schema, or a map {file: path}", schema));
     };
     COMPILED.get_or_try(&schema.to_string(), || {
         let problems = keyword_problems(map);
@@ -210,15 +207,6 @@ fn message(error: &ValidationError<'_>) -> String {
         return bounded(&full, SHOWN);
     }
     bounded(&error.masked_with("the value").to_string(), SHOWN)
-}
-
-impl Matcher for JsonSchema {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        match find_json(&input.answer.text, true) {
-            Ok(value) => self.judge(&value, "JSON"),
-            Err(reason) => Ok(Score::binary(false, reason)),
-        }
-    }
 }
 
 impl JsonSchema {

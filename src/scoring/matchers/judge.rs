@@ -4,8 +4,9 @@
 //! a field too many, a score out of range) is no judgement, and so an error: never a pass, never a fail, also under `not`.
 
 use crate::domain::{Answer, ArgProblem, Case, JudgeUse, Question, ReplyForm, Score, Step, digest, hex};
-use crate::scoring::arguments::{Fields, Read, choice, count, needle, share, wrong};
+use crate::scoring::arguments::{Fields, Read, choice, count, needle, refuse, share};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
+use crate::scoring::inner_check::as_text;
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::{bounded, quote};
 use crate::scoring::replies::ReplyCache;
@@ -51,7 +52,6 @@ const MOST_VOTES: u64 = 15;
 /// Bytes of a reply that are read.
 const LONGEST_REPLY: usize = 64 << 10;
 
-#[derive(Debug)]
 struct Judge {
     by: String,
     rubric: String,
@@ -61,7 +61,6 @@ struct Judge {
 }
 
 /// What the votes must come to.
-#[derive(Debug)]
 enum Rule {
     Majority,
     Mean { min: f64 },
@@ -74,8 +73,9 @@ enum Aggregate {
     Mean,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    Ok(Box::new(read(args)?))
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let judge = read(args)?;
+    Ok(Matcher::new(move |input| judge.check(input)))
 }
 
 /// How the check of these arguments asks its judge; `None` for arguments that do not compile.
@@ -93,17 +93,8 @@ pub(in crate::scoring) fn judge_use(args: &Value) -> Option<JudgeUse> {
 }
 
 fn read(args: &Value) -> Read<Judge> {
-    let Value::Object(map) = args else {
-        return Ok(Judge {
-            by: "default".to_owned(),
-            rubric: needle(args)?.to_owned(),
-            reference: None,
-            votes: 1,
-            rule: Rule::Majority,
-        });
-    };
     let known = ["rubric", "by", "reference", "votes", "aggregate", "min", "against"];
-    let mut fields = Fields::new(map, &known);
+    let mut fields = Fields::of_map_or_value(args, &known);
     let rubric = fields.required("rubric", "what the answer must be, in a sentence or more", needle);
     let by = fields.optional("by", needle);
     let reference = fields.optional("reference", needle);
@@ -147,19 +138,13 @@ fn rule(
             None
         }
         (None, _, Some(_)) => {
-            fields.refuse(
-                ArgProblem::new("`min` says nothing about votes for pass or fail")
-                    .inside(Step::key("min"))
-                    .expected("`aggregate: mean` beside it"),
-            );
+            let message = "`min` says nothing about votes for pass or fail";
+            fields.refuse_key("min", message, "`aggregate: mean` beside it");
             None
         }
         (None, _, None) if votes.is_multiple_of(2) => {
-            fields.refuse(
-                ArgProblem::new(format!("{votes} votes can be a tie"))
-                    .inside(Step::key("votes"))
-                    .expected("an odd number of votes, or `aggregate: mean`"),
-            );
+            let expected = "an odd number of votes, or `aggregate: mean`";
+            fields.refuse_key("votes", format!("{votes} votes can be a tie"), expected);
             None
         }
         (None, _, None) => Some(Rule::Majority),
@@ -169,9 +154,7 @@ fn rule(
 fn votes(value: &Value) -> Read<u32> {
     match count(value)? {
         votes @ 1..=MOST_VOTES => Ok(votes as u32),
-        votes => wrong(
-            ArgProblem::new(format!("{votes} is no number of votes")).expected(format!("1 to {MOST_VOTES} votes")),
-        ),
+        votes => refuse(format!("{votes} is no number of votes"), format!("1 to {MOST_VOTES} votes")),
     }
 }
 
@@ -199,7 +182,7 @@ pub(in crate::scoring) fn questions(args: &Value, case: &Case) -> Vec<Question> 
         .collect()
 }
 
-impl Matcher for Judge {
+impl Judge {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         if !input.answer.tool_calls.is_empty() && input.answer.text.trim().is_empty() {
             return Err(MatchError::new("the answer calls functions and says nothing that a judge could read"));
@@ -210,9 +193,7 @@ impl Matcher for Judge {
             Rule::Against { other, min } => self.against(input, other, *min),
         }
     }
-}
 
-impl Judge {
     fn majority(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let votes = self.ask(input, ReplyForm::PassOrFail, |_| None, read_pass)?;
         let passing = votes.iter().filter(|vote| vote.value == 1.0).count();
@@ -310,12 +291,7 @@ fn input_text(input: &MatchInput<'_>) -> String {
         };
         format!("{who}: {}", turn.text)
     });
-    let vars = input.case.vars.iter().map(|(name, value)| match value {
-        Value::String(text) => format!("{name}: {text}"),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
-            format!("{name}: {value}")
-        }
-    });
+    let vars = input.case.vars.iter().map(|(name, value)| format!("{name}: {}", as_text(value)));
     turns.chain(vars).collect::<Vec<_>>().join("\n")
 }
 

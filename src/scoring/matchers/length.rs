@@ -1,10 +1,10 @@
 //! `length`: the answer is neither too short nor too long.
 
-use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, choice};
+use crate::domain::Score;
+use crate::scoring::arguments::{Bounds, Fields, Read, choice};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::counted;
 use serde_json::Value;
 use unicode_segmentation::UnicodeSegmentation;
@@ -39,18 +39,17 @@ enum Unit {
 const UNITS: [(&str, Unit); 4] =
     [("chars", Unit::Chars), ("words", Unit::Words), ("sentences", Unit::Sentences), ("lines", Unit::Lines)];
 
-#[derive(Debug)]
-struct Length {
-    bounds: Bounds,
-    unit: Unit,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["min", "max", "unit"], "a map {min, max, unit}")?;
     let unit = fields.optional("unit", |value| choice(value, &UNITS)).unwrap_or(Unit::Chars);
     let bounds = Bounds::read(&mut fields);
     let bounds = fields.finish(bounds)?;
-    Ok(Box::new(Length { bounds, unit }))
+    Ok(Matcher::new(move |input| {
+        let count = unit.count(&input.answer.text) as u64;
+        let pass = bounds.hold(count);
+        let not = if pass { "" } else { "not " };
+        Ok(Score::binary(pass, format!("has {}, {not}{}", unit.describe(count), bounds.describe())))
+    }))
 }
 
 impl Unit {
@@ -70,15 +69,6 @@ impl Unit {
             Unit::Sentences => counted(n, "sentence", "sentences"),
             Unit::Lines => counted(n, "line", "lines"),
         }
-    }
-}
-
-impl Matcher for Length {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let count = self.unit.count(&input.answer.text) as u64;
-        let pass = self.bounds.hold(count);
-        let not = if pass { "" } else { "not " };
-        Ok(Score::binary(pass, format!("has {}, {not}{}", self.unit.describe(count), self.bounds.describe())))
     }
 }
 

@@ -4,9 +4,9 @@
 //! unknown where an answer can't have taken none.
 
 use crate::domain::{ArgProblem, Score, Usage};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, not_a, wrong};
+use crate::scoring::arguments::{Fields, Read, bounds, count, refuse};
 use crate::scoring::definition::{Compile, MatcherDef, Reads, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use serde_json::Value;
 
 pub(super) const LATENCY: MatcherDef = MatcherDef {
@@ -53,44 +53,19 @@ pub(super) const TOKENS: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-/// At most so many milliseconds.
-#[derive(Debug)]
-struct Latency {
-    max: Option<u64>,
-    first_token: Option<u64>,
-}
-
-fn latency(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let latency = match args {
-        Value::Number(_) => Latency { max: Some(milliseconds(args)?), first_token: None },
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["max", "first_token"]);
-            let max = fields.optional("max", milliseconds);
-            let first_token = fields.optional("first_token", milliseconds);
-            if map.is_empty() {
-                fields.refuse(ArgProblem::new("the map is empty").expected("`max`, `first_token` or both"));
-            }
-            fields.finish(Some(Latency { max, first_token }))?
-        }
-        Value::Null | Value::Bool(_) | Value::String(_) | Value::Array(_) => {
-            return wrong(not_a("milliseconds like 2000, or a map {max, first_token}", args));
-        }
-    };
-    Ok(Box::new(latency))
-}
-
-fn milliseconds(value: &Value) -> Read<u64> {
-    match count(value)? {
-        0 => wrong(ArgProblem::new("no answer takes 0 milliseconds").expected("1 or more milliseconds")),
-        milliseconds => Ok(milliseconds),
+fn latency(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let expected = "milliseconds like 2000, or a map {max, first_token}";
+    let mut fields = Fields::of_map_or(Value::is_number, args, &["max", "first_token"], expected)?;
+    let max = fields.optional("max", milliseconds);
+    let first_token = fields.optional("first_token", milliseconds);
+    if fields.is_empty() {
+        fields.refuse(ArgProblem::new("the map is empty").expected("`max`, `first_token` or both"));
     }
-}
-
-impl Matcher for Latency {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+    let (max, first_token) = fields.finish(Some((max, first_token)))?;
+    Ok(Matcher::new(move |input| {
         let limits = [
-            ("the answer", self.max, Some(input.answer.latency_ms)),
-            ("the first token", self.first_token, input.answer.first_token_ms),
+            ("the answer", max, Some(input.answer.latency_ms)),
+            ("the first token", first_token, input.answer.first_token_ms),
         ];
         let mut unknown = None;
         for (what, max, actual) in limits {
@@ -105,20 +80,17 @@ impl Matcher for Latency {
             }
         }
         unknown.map_or_else(|| Ok(Score::binary(true, "came in time")), Err)
+    }))
+}
+
+fn milliseconds(value: &Value) -> Read<u64> {
+    match count(value)? {
+        0 => refuse("no answer takes 0 milliseconds", "1 or more milliseconds"),
+        milliseconds => Ok(milliseconds),
     }
 }
 
 type Count = fn(&Usage) -> u64;
-
-/// A kind of tokens, and how many there may be.
-#[derive(Debug)]
-struct TokenBound {
-    name: &'static str,
-    of: Count,
-    /// No answer has none of them.
-    always: bool,
-    bounds: Bounds,
-}
 
 /// The kinds by name; and whether every answer has some.
 const KINDS: [(&str, Count, bool); 4] = [
@@ -128,26 +100,20 @@ const KINDS: [(&str, Count, bool); 4] = [
     ("total", |usage| usage.total, true),
 ];
 
-#[derive(Debug)]
-struct Tokens(Vec<TokenBound>);
-
-fn tokens(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn tokens(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &KINDS.map(|(name, ..)| name), "a map {prompt, output, thinking, total}")?;
     if fields.is_empty() {
         fields.refuse(ArgProblem::new("the map is empty").expected("at least one of prompt, output, thinking, total"));
     }
     let mut counted = Vec::new();
     for (name, of, always) in KINDS {
-        counted.extend(fields.optional(name, bounds).map(|bounds| TokenBound { name, of, always, bounds }));
+        counted.extend(fields.optional(name, bounds).map(|bounds| (name, of, always, bounds)));
     }
-    Ok(Box::new(Tokens(fields.finish(Some(counted))?)))
-}
-
-impl Matcher for Tokens {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+    let counted = fields.finish(Some(counted))?;
+    Ok(Matcher::new(move |input| {
         let usage = &input.answer.usage;
         let mut unknown = None;
-        for TokenBound { name, of, always, bounds } in &self.0 {
+        for (name, of, always, bounds) in &counted {
             let actual = of(usage);
             // Without any count, none of them was told.
             if actual == 0 && (*always || usage.total == 0) {
@@ -158,7 +124,7 @@ impl Matcher for Tokens {
             }
         }
         unknown.map_or_else(|| Ok(Score::binary(true, "took as many tokens as it may")), Err)
-    }
+    }))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! `markdown`: the answer is laid out with these elements of Markdown, and not with those.
 
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, list, wrong};
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, count, list, refuse};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use crate::scoring::matchers::no_secrets::listed;
 use crate::scoring::quote::counted;
 use pulldown_cmark::{Event, Options, Parser, Tag};
@@ -64,7 +64,6 @@ const KINDS: [(&str, Kind); 10] = [
     ("rule", Kind::Rule),
 ];
 
-#[derive(Debug)]
 struct Markdown {
     has: Vec<Kind>,
     none: Vec<Kind>,
@@ -73,13 +72,12 @@ struct Markdown {
     table: Option<TableShape>,
 }
 
-#[derive(Debug)]
 struct TableShape {
     columns: Option<Bounds>,
     rows: Option<Bounds>,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let keys = ["has", "none", "heading_levels", "list_items", "table"];
     let mut fields = Fields::of(args, &keys, "a map {has, none, heading_levels, list_items, table}")?;
     let has = fields.optional("has", |value| listed(value, &KINDS)).unwrap_or_default();
@@ -95,20 +93,26 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     wanted.extend(table.as_ref().map(|_| Kind::Table));
     wanted.extend(list_items.filter(|items| !items.hold(0)).map(|_| Kind::List));
     if let Some((name, _)) = KINDS.iter().find(|(_, kind)| wanted.contains(kind) && none.contains(kind)) {
-        fields.refuse(
-            ArgProblem::new(format!("{name} is wanted and forbidden, so no answer can pass"))
-                .inside(Step::key("none"))
-                .expected("kinds that nothing else asks for"),
-        );
+        let message = format!("{name} is wanted and forbidden, so no answer can pass");
+        fields.refuse_key("none", message, "kinds that nothing else asks for");
     }
     let markdown = fields.finish(Some(Markdown { has, none, heading_levels, list_items, table }))?;
-    Ok(Box::new(markdown))
+    Ok(Matcher::new(move |input| {
+        let text = &input.answer.text;
+        if text.len() > MAX_BYTES {
+            return Err(MatchError::new(format!("has {} bytes, and at most {MAX_BYTES} are parsed", text.len())));
+        }
+        Ok(match markdown.misfit(&Elements::of(text)) {
+            None => Score::binary(true, "is laid out as expected"),
+            Some(why) => Score::binary(false, why),
+        })
+    }))
 }
 
 fn levels(value: &Value) -> Read<Vec<u64>> {
     list(value, "a list of levels, like [2, 3]", "level", |level| match count(level)? {
         level @ 1..=6 => Ok(level),
-        level => wrong(ArgProblem::new(format!("there are no headings of level {level}")).expected("1 to 6")),
+        level => refuse(format!("there are no headings of level {level}"), "1 to 6"),
     })
 }
 
@@ -126,7 +130,7 @@ fn table(value: &Value) -> Read<TableShape> {
     fields.finish(Some(TableShape { columns, rows }))
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Elements {
     kinds: Vec<Kind>,
     heading_levels: Vec<u64>,
@@ -233,19 +237,6 @@ impl Markdown {
                 counted(*columns, "column", "columns"),
                 counted(*rows, "row", "rows")
             ),
-        })
-    }
-}
-
-impl Matcher for Markdown {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = &input.answer.text;
-        if text.len() > MAX_BYTES {
-            return Err(MatchError::new(format!("has {} bytes, and at most {MAX_BYTES} are parsed", text.len())));
-        }
-        Ok(match self.misfit(&Elements::of(text)) {
-            None => Score::binary(true, "is laid out as expected"),
-            Some(why) => Score::binary(false, why),
         })
     }
 }

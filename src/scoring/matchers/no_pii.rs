@@ -8,7 +8,7 @@ use crate::domain::{ArgProblem, Score, Step};
 use crate::scoring::arguments::{Fields, Read, needles, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use regex::Regex;
 use serde_json::Value;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -53,14 +53,13 @@ const KINDS: [(&str, Kind); 5] = [
     ("ip", Kind::Ip),
 ];
 
-#[derive(Debug)]
 struct NoPii {
     shapes: Vec<(&'static str, Kind, Regex)>,
     /// Without what says nothing.
     allow: Vec<String>,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let all = || KINDS.iter().map(|(_, kind)| *kind).collect::<Vec<_>>();
     let mut fields = Fields::of_map_or_true(args, &["kinds", "allow"], "no_pii", "a map {kinds, allow}")?;
     let kinds = fields.optional("kinds", |value| listed(value, &KINDS)).unwrap_or_else(all);
@@ -68,7 +67,17 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
     let (kinds, allow) = fields.finish(Some((kinds, allow)))?;
     let wanted = KINDS.iter().filter(|(_, kind)| kinds.contains(kind));
     let shapes = wanted.map(|(name, kind)| Ok((*name, *kind, shape(*kind)?))).collect::<Read<_>>()?;
-    Ok(Box::new(NoPii { shapes, allow }))
+    let no_pii = NoPii { shapes, allow };
+    Ok(Matcher::new(move |input| {
+        let text = &input.answer.text;
+        let found = no_pii.find(text);
+        Ok(match found.first() {
+            None => Score::binary(true, "holds no personal data of these kinds"),
+            Some((name, _)) => {
+                Score::binary(false, format!("holds what looks like personal data ({name}){}", place(text, &found)))
+            }
+        })
+    }))
 }
 
 fn allowed(value: &Value) -> Read<Vec<String>> {
@@ -235,19 +244,6 @@ pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize
     let all = |shapes| NoPii { shapes, allow: Vec::new() };
     // The table compiles, as a test holds.
     shapes.collect::<Read<_>>().map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
-}
-
-impl Matcher for NoPii {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = &input.answer.text;
-        let found = self.find(text);
-        Ok(match found.first() {
-            None => Score::binary(true, "holds no personal data of these kinds"),
-            Some((name, _)) => {
-                Score::binary(false, format!("holds what looks like personal data ({name}){}", place(text, &found)))
-            }
-        })
-    }
 }
 
 /// Where to look on after a candidate that is none. Digits and letters in groups may be one after their first group: a

@@ -8,7 +8,7 @@ use crate::domain::{ArgProblem, Score};
 use crate::scoring::arguments::{Fields, Read, choice, list, needles};
 use crate::scoring::cache::Cache;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::counted;
 use regex::{Regex, RegexSet};
 use serde_json::Value;
@@ -113,20 +113,27 @@ fn is_key(kind: &str, found: &str) -> bool {
 /// How many findings are counted.
 pub(super) const MAX_FOUND: usize = 100;
 
-#[derive(Debug)]
 struct NoSecrets {
     kinds: Vec<&'static str>,
     shapes: Arc<(RegexSet, Vec<Regex>)>,
     allow: Vec<String>,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let all = || KINDS.iter().map(|(kind, _)| *kind).collect();
     let mut fields = Fields::of_map_or_true(args, &["kinds", "allow"], "no_secrets", "a map {kinds, allow}")?;
     let kinds = fields.optional("kinds", kinds).unwrap_or_else(all);
     let allow = fields.optional("allow", needles).unwrap_or_default();
     let (kinds, allow) = fields.finish(Some((kinds, allow.into_iter().map(str::to_owned).collect())))?;
-    Ok(Box::new(NoSecrets { shapes: shapes(&kinds)?, kinds, allow }))
+    let no_secrets = NoSecrets { shapes: shapes(&kinds)?, kinds, allow };
+    Ok(Matcher::new(move |input| {
+        let text = &input.answer.text;
+        let found = no_secrets.find(text);
+        Ok(match found.first() {
+            None => Score::binary(true, "holds no key of a known shape"),
+            Some((kind, _)) => Score::binary(false, format!("holds what looks like a {kind}{}", place(text, &found))),
+        })
+    }))
 }
 
 fn kinds(value: &Value) -> Read<Vec<&'static str>> {
@@ -181,17 +188,6 @@ pub(in crate::scoring) fn find_all(text: &str) -> Vec<(&'static str, Range<usize
     let all = |shapes| NoSecrets { shapes, kinds: kinds.clone(), allow: Vec::new() };
     // The table compiles, as a test holds.
     shapes(&kinds).map_or_else(|_| Vec::new(), |shapes| all(shapes).find(text))
-}
-
-impl Matcher for NoSecrets {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = &input.answer.text;
-        let found = self.find(text);
-        Ok(match found.first() {
-            None => Score::binary(true, "holds no key of a known shape"),
-            Some((kind, _)) => Score::binary(false, format!("holds what looks like a {kind}{}", place(text, &found))),
-        })
-    }
 }
 
 /// Where the first of at most [`MAX_FOUND`] findings is, and how many there are beside it. The find itself is not told:

@@ -1,10 +1,10 @@
 //! `number`: the answer's number is this one. What counts as a number stands in `numerals`.
 
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, Read, choice, needle, not_a, number, wrong};
+use crate::domain::Score;
+use crate::scoring::arguments::{Fields, Read, choice, needle, number, refuse};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::numerals::numerals;
 use crate::scoring::quote::{bounded, quote};
 use serde_json::Value;
@@ -39,14 +39,12 @@ enum Which {
     Last,
 }
 
-#[derive(Debug)]
 struct Number {
     wanted: Target,
     after: Option<String>,
     which: Which,
 }
 
-#[derive(Debug)]
 enum Target {
     Near {
         value: f64,
@@ -60,32 +58,19 @@ enum Target {
     },
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let matcher = match args {
-        Value::Object(map) => {
-            let known = ["value", "tolerance", "relative", "min", "max", "after", "which"];
-            let mut fields = Fields::new(map, &known);
-            let wanted = if fields.has("min") || fields.has("max") {
-                range_target(&mut fields)
-            } else {
-                value_target(&mut fields)
-            };
-            let after = fields.optional("after", needle).map(str::to_owned);
-            let which =
-                fields.optional("which", |which| choice(which, &[("first", Which::First), ("last", Which::Last)]));
-            let which = which.unwrap_or(if after.is_some() { Which::First } else { Which::Last });
-            Number { wanted: fields.finish(wanted)?, after, which }
-        }
-        Value::Number(_) | Value::String(_) => Number {
-            wanted: Target::Near { value: number(args)?, tolerance: 0.0, relative: 0.0 },
-            after: None,
-            which: Which::Last,
-        },
-        Value::Null | Value::Bool(_) | Value::Array(_) => {
-            return wrong(not_a("a number, or a map {value, tolerance, relative, min, max, after, which}", args));
-        }
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let known = ["value", "tolerance", "relative", "min", "max", "after", "which"];
+    let expected = "a number, or a map {value, tolerance, relative, min, max, after, which}";
+    let mut fields = Fields::of_map_or(|args| args.is_number() || args.is_string(), args, &known, expected)?;
+    let wanted = match fields.has("min") || fields.has("max") {
+        true => range_target(&mut fields),
+        false => value_target(&mut fields),
     };
-    Ok(Box::new(matcher))
+    let after = fields.optional("after", needle).map(str::to_owned);
+    let which = fields.optional("which", |which| choice(which, &[("first", Which::First), ("last", Which::Last)]));
+    let which = which.unwrap_or(if after.is_some() { Which::First } else { Which::Last });
+    let number = Number { wanted: fields.finish(wanted)?, after, which };
+    Ok(Matcher::new(move |input| Ok(number.judge(&input.answer.text))))
 }
 
 fn value_target(fields: &mut Fields<'_>) -> Option<Target> {
@@ -93,11 +78,7 @@ fn value_target(fields: &mut Fields<'_>) -> Option<Target> {
     let tolerance = fields.optional("tolerance", not_negative).unwrap_or(0.0);
     let relative = fields.optional("relative", share).unwrap_or(0.0);
     if value == Some(0.0) && relative > 0.0 {
-        fields.refuse(
-            ArgProblem::new("a share of 0 is 0, so `relative` has no effect")
-                .inside(Step::key("relative"))
-                .expected("`tolerance` instead"),
-        );
+        fields.refuse_key("relative", "a share of 0 is 0, so `relative` has no effect", "`tolerance` instead");
     }
     value.map(|value| Target::Near { value, tolerance, relative })
 }
@@ -107,21 +88,14 @@ fn range_target(fields: &mut Fields<'_>) -> Option<Target> {
     let max = fields.optional("max", number);
     for key in ["value", "tolerance", "relative"] {
         if fields.has(key) {
-            fields.refuse(
-                ArgProblem::new(format!("`{key}` does not go with a range"))
-                    .inside(Step::key(key))
-                    .expected("`value` with a tolerance, or `min` and `max`"),
-            );
+            let expected = "`value` with a tolerance, or `min` and `max`";
+            fields.refuse_key(key, format!("`{key}` does not go with a range"), expected);
         }
     }
     if let (Some(min), Some(max)) = (min, max)
         && min > max
     {
-        fields.refuse(
-            ArgProblem::new(format!("`min` {min} is more than `max` {max}, so no answer can pass"))
-                .inside(Step::key("min"))
-                .expected("`min` at most `max`"),
-        );
+        fields.refuse_inverted(min, max);
     }
     Some(Target::Within { min: min.unwrap_or(f64::NEG_INFINITY), max: max.unwrap_or(f64::INFINITY) })
 }
@@ -129,7 +103,7 @@ fn range_target(fields: &mut Fields<'_>) -> Option<Target> {
 fn not_negative(value: &Value) -> Read<f64> {
     let tolerance = number(value)?;
     if tolerance < 0.0 {
-        return wrong(ArgProblem::new(format!("{value} is negative")).expected("a number of 0 or more"));
+        return refuse(format!("{value} is negative"), "a number of 0 or more");
     }
     Ok(tolerance)
 }
@@ -137,9 +111,7 @@ fn not_negative(value: &Value) -> Read<f64> {
 fn share(value: &Value) -> Read<f64> {
     let share = not_negative(value)?;
     if share >= 1.0 {
-        return wrong(
-            ArgProblem::new(format!("{value} is not a share below 1")).expected("a share of the value: 0.05 is 5 %"),
-        );
+        return refuse(format!("{value} is not a share below 1"), "a share of the value: 0.05 is 5 %");
     }
     Ok(share)
 }
@@ -179,15 +151,14 @@ impl Target {
     }
 }
 
-impl Matcher for Number {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let mut text = input.answer.text.as_str();
+impl Number {
+    fn judge(&self, mut text: &str) -> Score {
         let mut place = String::new();
         if let Some(after) = &self.after {
             place = format!(" after {}", quote(after));
             match text.rfind(after.as_str()) {
                 Some(at) => text = &text[at + after.len()..],
-                None => return Ok(Score::binary(false, format!("does not contain {}", quote(after)))),
+                None => return Score::binary(false, format!("does not contain {}", quote(after))),
             }
         }
         let mut found = numerals(text);
@@ -196,13 +167,13 @@ impl Matcher for Number {
             Which::Last => ("last", found.last()),
         };
         let Some(found) = found else {
-            return Ok(Score::binary(false, format!("has no number{place}")));
+            return Score::binary(false, format!("has no number{place}"));
         };
         let pass = self.wanted.accepts(found.value);
         let minus = if found.value.is_sign_negative() { "-" } else { "" };
         let shown = bounded(found.text, 40);
         let is = if pass { "is" } else { "is not" };
-        Ok(Score::binary(pass, format!("the {which} number{place}, {minus}{shown}, {is} {}", self.wanted.describe())))
+        Score::binary(pass, format!("the {which} number{place}, {minus}{shown}, {is} {}", self.wanted.describe()))
     }
 }
 

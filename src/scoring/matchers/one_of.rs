@@ -4,8 +4,7 @@ use super::contains::{MANY_TEXTS, list, many_texts};
 use crate::domain::{Score, TextRelation};
 use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
-use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::quote;
 
 pub(super) const ONE_OF: MatcherDef = MatcherDef {
@@ -18,30 +17,18 @@ pub(super) const ONE_OF: MatcherDef = MatcherDef {
     cost: "linear in the answer and in the texts",
     compile: |args, _| {
         let (values, folding) = many_texts(args)?;
-        Ok(Box::new(OneOf { values, folding }))
+        Ok(Matcher::new(move |input| {
+            let text = folding.apply(&input.answer.text);
+            let shown = quote(&input.answer.text);
+            Ok(match values.iter().any(|value| *value == text) {
+                true => Score::binary(true, format!("is {shown}")),
+                false => Score::binary(false, format!("is {shown}, not one of {}", list(&values))),
+            })
+        }))
     },
     constraint: |args| constraint::text(args, TextRelation::Is, "values"),
     ..MANY_TEXTS
 };
-
-#[derive(Debug)]
-struct OneOf {
-    values: Vec<String>,
-    folding: Folding,
-}
-
-impl Matcher for OneOf {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = self.folding.apply(&input.answer.text);
-        let pass = self.values.iter().any(|value| *value == text);
-        let shown = quote(&input.answer.text);
-        Ok(if pass {
-            Score::binary(true, format!("is {shown}"))
-        } else {
-            Score::binary(false, format!("is {shown}, not one of {}", list(&self.values)))
-        })
-    }
-}
 
 #[cfg(test)]
 mod tests {

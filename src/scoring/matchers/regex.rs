@@ -1,7 +1,7 @@
 //! `regex`: a pattern matches somewhere in the answer.
 
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Bounds, Fields, Read, count, not_a, text, wrong};
+use crate::domain::{ArgProblem, Score};
+use crate::scoring::arguments::{Bounds, Fields, Read, count, not_a, refuse, text, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::PartCheck;
@@ -42,25 +42,20 @@ const SIZE_LIMIT: usize = 2 << 20;
 /// The largest `count`. One search is linear in the answer, a search for all matches is not; this bounds it.
 const MAX_COUNT: u64 = 10_000;
 
-#[derive(Debug)]
 struct Pattern {
     regex: Arc<Regex>,
     wanted: Condition,
 }
 
 /// What must be so about the matches.
-#[derive(Debug)]
 enum Condition {
     One,
     Count(Bounds),
     Captured { group: usize, shown: String, check: PartCheck },
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Value::Object(map) = args else {
-        return Ok(Box::new(Pattern { regex: pattern(args, None, false)?, wanted: Condition::One }));
-    };
-    let mut fields = Fields::new(map, &["pattern", "count", "capture", "is"]);
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
+    let mut fields = Fields::of_map_or_value(args, &["pattern", "count", "capture", "is"]);
     let count = fields.optional("count", bounds);
     let captures = fields.has("capture") || fields.has("is");
     let regex = fields.required("pattern", "a regular expression", |value| pattern(value, count, captures));
@@ -70,16 +65,13 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         None => Some(Condition::One),
     };
     let (regex, wanted) = fields.finish(regex.zip(wanted))?;
-    Ok(Box::new(Pattern { regex, wanted }))
+    let pattern = Pattern { regex, wanted };
+    Ok(Matcher::new(move |input| pattern.check(input)))
 }
 
 fn capture_condition(fields: &mut Fields<'_>, regex: Option<&Regex>, ctx: &Compile<'_>) -> Option<Condition> {
     if fields.has("count") {
-        fields.refuse(
-            ArgProblem::new("`count` does not go with `capture`")
-                .inside(Step::key("count"))
-                .expected("`count`, or `capture` and `is`"),
-        );
+        fields.refuse_key("count", "`count` does not go with `capture`", "`count`, or `capture` and `is`");
     }
     let group = fields.required("capture", "the number or name of a group", |value| group(value, regex));
     let check =
@@ -114,7 +106,7 @@ fn group(value: &Value, regex: Option<&Regex>) -> Read<(usize, String)> {
             if !names.is_empty() {
                 expected += &format!(", or one of the names {}", bounded(&names.join(", "), 200));
             }
-            wrong(ArgProblem::new(format!("the pattern has no group {shown}")).expected(expected))
+            refuse(format!("the pattern has no group {shown}"), expected)
         }
     }
 }
@@ -124,11 +116,7 @@ fn bounds(value: &Value) -> Read<Bounds> {
     let bounds = Bounds::read(&mut fields);
     for (key, bound) in [("min", bounds.map(|b| b.min)), ("max", bounds.and_then(|b| b.max))] {
         if bound.is_some_and(|bound| bound > MAX_COUNT) {
-            fields.refuse(
-                ArgProblem::new(format!("`{key}` is more than {MAX_COUNT}"))
-                    .inside(Step::key(key))
-                    .expected(format!("at most {MAX_COUNT}")),
-            );
+            fields.refuse_key(key, format!("`{key}` is more than {MAX_COUNT}"), format!("at most {MAX_COUNT}"));
         }
     }
     fields.finish(bounds)
@@ -138,7 +126,7 @@ fn bounds(value: &Value) -> Read<Bounds> {
 fn pattern(value: &Value, count: Option<Bounds>, captures: bool) -> Read<Arc<Regex>> {
     let pattern = text(value)?;
     if pattern.is_empty() {
-        return wrong(ArgProblem::new("the pattern is empty").expected("a regular expression"));
+        return refuse("the pattern is empty", "a regular expression");
     }
     let regex = compiled_pattern(pattern).or_else(wrong)?;
     let once_is_enough = count.is_none_or(|count| count.min <= 1 && count.max.is_none());
@@ -207,7 +195,7 @@ fn column(message: &str) -> Option<usize> {
     (!numbered && at >= 4).then(|| at - 3)
 }
 
-impl Matcher for Pattern {
+impl Pattern {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = &input.answer.text;
         let shown = bounded(self.regex.as_str(), 80);

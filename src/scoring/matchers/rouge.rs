@@ -4,10 +4,10 @@
 //! all scripts, as Google's Agent Development Kit counts them. F1 is the harmonic mean of precision and recall. Of several
 //! references the nearest counts (`score_multi`).
 
-use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, choice};
+use crate::domain::ArgProblem;
+use crate::scoring::arguments::{Fields, Read, choice};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::counted;
 use crate::scoring::references::{MAX_CHARS_PRODUCT, MAX_CHARS_SUM, References, measurable};
 use crate::scoring::sequences::{common_runs, common_subsequence, runs};
@@ -58,14 +58,7 @@ enum Words {
 
 const WORDS: [(&str, Words); 2] = [("ascii", Words::Ascii), ("stems", Words::Stems)];
 
-#[derive(Debug)]
-struct Rouge {
-    references: References<Vec<String>>,
-    metric: Metric,
-    words: Words,
-}
-
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["to", "to_any", "min", "metric", "words"], "a map {to, min, metric}")?;
     let metric = fields.optional("metric", |value| choice(value, &METRICS)).unwrap_or(Metric::Subsequence);
     let kind = fields.optional("words", |value| choice(value, &WORDS)).unwrap_or(Words::Ascii);
@@ -86,7 +79,11 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         Ok(words)
     });
     let references = fields.finish(references)?;
-    Ok(Box::new(Rouge { references, metric, words: kind }))
+    Ok(Matcher::new(move |input| {
+        let answer = kind.of(measurable(&input.answer.text, metric.max_chars(), metric.name())?);
+        let highest = metric.highest_f1(&answer, &references.all);
+        Ok(references.score(metric.name(), highest))
+    }))
 }
 
 impl Words {
@@ -187,15 +184,6 @@ impl Metric {
                 scores.fold(0.0, f64::max)
             }
         }
-    }
-}
-
-impl Matcher for Rouge {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = measurable(&input.answer.text, self.metric.max_chars(), self.metric.name())?;
-        let answer = self.words.of(text);
-        let highest = self.metric.highest_f1(&answer, &self.references.all);
-        Ok(self.references.score(self.metric.name(), highest))
     }
 }
 

@@ -1,9 +1,9 @@
 //! `script`: the answer is written in a script, like Latin or Cyrillic.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, Read, list, share, text, wrong};
+use crate::scoring::arguments::{Fields, Read, list, refuse, share, text, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::{bounded, counted};
 use serde_json::Value;
 use unicode_script::{Script, UnicodeScript};
@@ -29,18 +29,13 @@ pub(super) const SCRIPT: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-#[derive(Debug)]
 struct InScript {
     scripts: Vec<Script>,
     min: f64,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let Value::Object(map) = args else {
-        let scripts = vec![script(args)?];
-        return Ok(Box::new(InScript { scripts, min: 1.0 }));
-    };
-    let mut fields = Fields::new(map, &["script", "scripts", "min"]);
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let mut fields = Fields::of_map_or_value(args, &["script", "scripts", "min"]);
     let scripts = match (fields.has("script"), fields.has("scripts")) {
         (true, true) => {
             fields.refuse(
@@ -55,8 +50,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
             .map(|script| vec![script]),
     };
     let min = fields.optional("min", |value| share(value, "a share")).unwrap_or(1.0);
-    let scripts = fields.finish(scripts)?;
-    Ok(Box::new(InScript { scripts, min }))
+    let in_script = InScript { scripts: fields.finish(scripts)?, min };
+    Ok(Matcher::new(move |input| Ok(in_script.judge(&input.answer.text))))
 }
 
 fn scripts(value: &Value) -> Read<Vec<Script>> {
@@ -75,9 +70,9 @@ fn scripts(value: &Value) -> Read<Vec<Script>> {
 fn script(value: &Value) -> Read<Script> {
     let name = text(value)?;
     match Script::from_full_name(name) {
-        Some(Script::Common | Script::Inherited | Script::Unknown) => wrong(
-            ArgProblem::new(format!("{name} is no script of its own")).expected("a script like Latin or Cyrillic"),
-        ),
+        Some(Script::Common | Script::Inherited | Script::Unknown) => {
+            refuse(format!("{name} is no script of its own"), "a script like Latin or Cyrillic")
+        }
         Some(script) => Ok(script),
         None => {
             let problem = ArgProblem::new(format!("no script has the name `{}`", bounded(name, 40))).expected(
@@ -107,14 +102,12 @@ impl InScript {
         let names: Vec<&str> = self.scripts.iter().map(|script| script.full_name()).collect();
         names.join(" or ")
     }
-}
 
-impl Matcher for InScript {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+    fn judge(&self, text: &str) -> Score {
         let mut letters = 0_u64;
         let mut ours = 0_u64;
         let mut other = None;
-        for c in input.answer.text.chars().filter(|c| c.is_alphabetic()) {
+        for c in text.chars().filter(|c| c.is_alphabetic()) {
             match self.has(c) {
                 Some(true) => ours += 1,
                 Some(false) => other = other.or(Some(c)),
@@ -123,7 +116,7 @@ impl Matcher for InScript {
             letters += 1;
         }
         if letters == 0 {
-            return Ok(Score::binary(false, "has no letters"));
+            return Score::binary(false, "has no letters");
         }
         let share = ours as f64 / letters as f64;
         let pass = share >= self.min;
@@ -137,7 +130,7 @@ impl Matcher for InScript {
         if let Some(other) = other {
             reason += &format!(" (the first other one is {other}, {})", other.script().full_name());
         }
-        Ok(Score::new(share, pass, reason))
+        Score::new(share, pass, reason)
     }
 }
 

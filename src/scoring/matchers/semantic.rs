@@ -1,7 +1,7 @@
 //! `semantic`: the answer means nearly what a reference means, by the vectors that a model makes of both.
 
 use crate::domain::{ArgProblem, Meaning, Score, cosine};
-use crate::scoring::arguments::{Fields, needle, share};
+use crate::scoring::arguments::{Fields, Read, needle, share};
 use crate::scoring::definition::{Asks, Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::quote::quote;
@@ -35,20 +35,20 @@ pub(super) const SEMANTIC: MatcherDef = MatcherDef {
 /// judged by its beginning could say anything after it.
 const LONGEST: usize = 8_000;
 
-#[derive(Debug)]
 struct Semantic {
     by: String,
     references: Vec<String>,
     min: f64,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["to", "to_any", "min", "by"], "a map {to, min}")?;
     let references = references(&mut fields, LONGEST * 100, reference);
     let by = fields.optional("by", needle);
     let min = fields.required("min", "the least cosine that passes, like 0.85", |value| share(value, "a cosine"));
     let (references, min) = fields.finish(references.zip(min))?;
-    Ok(Box::new(Semantic { by: by.unwrap_or("default").to_owned(), references, min }))
+    let semantic = Semantic { by: by.unwrap_or("default").to_owned(), references, min };
+    Ok(Matcher::new(move |input| semantic.check(input)))
 }
 
 fn reference(text: &str) -> Result<String, ArgProblem> {
@@ -62,7 +62,7 @@ fn reference(text: &str) -> Result<String, ArgProblem> {
     Ok(text.to_owned())
 }
 
-impl Matcher for Semantic {
+impl Semantic {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = input.answer.text.trim();
         if text.is_empty() {

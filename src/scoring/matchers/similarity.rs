@@ -6,9 +6,9 @@
 //! rapidfuzz, unlike the one in Python, leaves out U+0085 and U+00A0 in a text of Latin-1 alone.
 
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, choice};
+use crate::scoring::arguments::{Fields, Read, choice};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use crate::scoring::references::{MAX_CHARS_PRODUCT, References, is_python_space, measurable};
 use crate::scoring::sequences::{common_subsequence, edit_distance};
 use serde_json::Value;
@@ -44,13 +44,12 @@ enum Metric {
     TokenSet,
 }
 
-#[derive(Debug)]
 struct Similarity {
     references: References<Vec<char>>,
     metric: Metric,
 }
 
-fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let metrics =
         [("levenshtein", Metric::Levenshtein), ("jaro_winkler", Metric::JaroWinkler), ("token_set", Metric::TokenSet)];
     let mut fields = Fields::of(args, &["to", "to_any", "min", "metric"], "a map {to, min, metric}")?;
@@ -62,8 +61,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgPro
         Ok(reference)
     });
     let metric = fields.optional("metric", |value| choice(value, &metrics)).unwrap_or(Metric::Levenshtein);
-    let references = fields.finish(references)?;
-    Ok(Box::new(Similarity { references, metric }))
+    let similarity = Similarity { references: fields.finish(references)?, metric };
+    Ok(Matcher::new(move |input| similarity.check(&input.answer.text)))
 }
 
 impl Metric {
@@ -131,11 +130,11 @@ fn token_set(a: &[char], b: &[char]) -> f64 {
     both.max(near(common, common + with_a)).max(near(common, common + with_b))
 }
 
-impl Matcher for Similarity {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        if let Err(too_long) = measurable(&input.answer.text, MAX_CHARS_PRODUCT, "similarity") {
+impl Similarity {
+    fn check(&self, text: &str) -> Result<Score, MatchError> {
+        if let Err(too_long) = measurable(text, MAX_CHARS_PRODUCT, "similarity") {
             // Too long to measure, but perhaps long enough to be sure.
-            let length = input.answer.text.chars().count();
+            let length = text.chars().count();
             let most = |reference: &Vec<char>| self.metric.at_most(reference.len(), length);
             if !self.references.may_pass(most) {
                 let reason = format!("has {length} characters, too many for a similarity of {}", self.references.min());
@@ -143,7 +142,7 @@ impl Matcher for Similarity {
             }
             return Err(too_long);
         }
-        let answer = input.answer.text.chars().collect();
+        let answer = text.chars().collect();
         let measure = |reference| self.metric.measure(&answer, reference);
         let highest = self.references.all.iter().map(measure).fold(0.0, f64::max);
         Ok(self.references.score("similarity", highest))

@@ -4,8 +4,8 @@
 //! which nobody can write: so judging needs no file, and another approved answer makes another dataset.
 
 use super::similarity::levenshtein;
-use crate::domain::{ArgProblem, CaseId, CheckSpec, SNAPSHOTS, Score, Step, snapshot_file, visible};
-use crate::scoring::arguments::{Fields, Read, text, wrong};
+use crate::domain::{ArgProblem, CaseId, CheckSpec, SNAPSHOTS, Score, snapshot_file, visible};
+use crate::scoring::arguments::{Fields, Read, refuse_key, text, wrong};
 use crate::scoring::definition::{Compile, MatcherDef, Sample};
 use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
 use crate::scoring::project_file::ProjectFiles;
@@ -49,7 +49,6 @@ pub(in crate::scoring) const EXAMPLE_APPROVED: &str = "Your order of [date] cost
 /// The key under which loading puts the approved answer; null where there is none.
 const APPROVED: &str = "approved";
 
-#[derive(Debug)]
 struct Snapshot {
     redactions: Redactions,
     min: Option<f64>,
@@ -70,7 +69,7 @@ fn read(args: &Value, with_approved: bool) -> Read<(Redactions, Option<f64>, Opt
     Ok((redactions, min, approved))
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let is_loading = ctx.files().is_some();
     let (redactions, min, approved) = read(args, !is_loading)?;
     let approved = match approved {
@@ -83,30 +82,26 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         None if is_loading => None,
         None => return wrong(ArgProblem::new("the approved answer was not read while loading")),
     };
-    Ok(Box::new(Snapshot { redactions, min, approved }))
+    let snapshot = Snapshot { redactions, min, approved };
+    Ok(Matcher::new(move |input| snapshot.check(input)))
 }
 
 /// Reads the approved answer of a case into the arguments of a check that compiles.
 ///
 /// # Errors
 /// It is there, but can't be used.
-fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Result<(), Vec<ArgProblem>> {
+fn read_approved(args: &mut Value, files: &ProjectFiles, case: &CaseId) -> Read<()> {
     let (_, min, _) = read(args, false)?;
     let approved = snapshot_file::approved(files, case).map_err(|problem| vec![problem])?;
     let length = approved.as_ref().map_or(0, |text| text.chars().count());
     if min.is_some() && length > MAX_CHARS_PRODUCT {
-        return wrong(
-            ArgProblem::new(format!("the approved answer has {length} characters"))
-                .inside(Step::key("min"))
-                .expected(format!("at most {MAX_CHARS_PRODUCT} characters for a similarity")),
-        );
+        let expected = format!("at most {MAX_CHARS_PRODUCT} characters for a similarity");
+        return refuse_key("min", format!("the approved answer has {length} characters"), expected);
     }
-    let mut map = match args.take() {
-        Value::Object(map) => map,
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => Map::new(),
-    };
-    map.insert(APPROVED.to_owned(), approved.map_or(Value::Null, Value::String));
-    *args = Value::Object(map);
+    if !args.is_object() {
+        *args = Value::Object(Map::new());
+    }
+    args[APPROVED] = approved.into();
     Ok(())
 }
 
@@ -131,7 +126,7 @@ fn useless(answer: &str, redacted: &RedactedText) -> Option<&'static str> {
 /// Longer answers could not be read back once they are approved: the header needs some room, too.
 const MAX_ANSWER: usize = ProjectFiles::MAX_BYTES as usize - (64 << 10);
 
-impl Matcher for Snapshot {
+impl Snapshot {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let fail = |reason: String| Ok(Score::binary(false, reason));
         let answer = &input.answer.text;

@@ -2,11 +2,12 @@
 
 use super::equals::{ONE_TEXT, one_text};
 use crate::domain::{Score, TextRelation};
+use crate::scoring::arguments::Read;
 use crate::scoring::constraint;
 use crate::scoring::definition::{MatcherDef, Sample};
-use crate::scoring::folding::Folding;
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::Matcher;
 use crate::scoring::quote::quote;
+use serde_json::Value;
 
 pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     name: "starts_with",
@@ -15,10 +16,7 @@ pub(super) const STARTS_WITH: MatcherDef = MatcherDef {
     passes: Sample::Text("Dear Ann,"),
     fails: Sample::Text("Hello Ann,"),
     refused: r#"{"starts_with": " "}"#,
-    compile: |args, _| {
-        let (value, folding) = one_text(args)?;
-        Ok(Box::new(Affix { end: End::Start, value, folding }))
-    },
+    compile: |args, _| affix(End::Start, args),
     constraint: |args| constraint::text(args, TextRelation::StartsWith, "value"),
     ..ONE_TEXT
 };
@@ -30,47 +28,38 @@ pub(super) const ENDS_WITH: MatcherDef = MatcherDef {
     passes: Sample::Text("With kind regards.\n"),
     fails: Sample::Text("With kind regards, Ann"),
     refused: r#"{"ends_with": ["regards."]}"#,
-    compile: |args, _| {
-        let (value, folding) = one_text(args)?;
-        Ok(Box::new(Affix { end: End::End, value, folding }))
-    },
+    compile: |args, _| affix(End::End, args),
     constraint: |args| constraint::text(args, TextRelation::EndsWith, "value"),
     ..ONE_TEXT
 };
 
-#[derive(Debug)]
+#[derive(Clone, Copy)]
 enum End {
     Start,
     End,
 }
 
-#[derive(Debug)]
-struct Affix {
-    end: End,
-    value: String,
-    folding: Folding,
-}
-
-impl Matcher for Affix {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let text = self.folding.apply(&input.answer.text);
-        let (pass, verb) = match self.end {
-            End::Start => (text.starts_with(&self.value), "start"),
-            End::End => (text.ends_with(&self.value), "end"),
+fn affix(end: End, args: &Value) -> Read<Matcher> {
+    let (value, folding) = one_text(args)?;
+    Ok(Matcher::new(move |input| {
+        let text = folding.apply(&input.answer.text);
+        let (pass, verb) = match end {
+            End::Start => (text.starts_with(&value), "start"),
+            End::End => (text.ends_with(&value), "end"),
         };
-        let wanted = quote(&self.value);
+        let wanted = quote(&value);
         if pass {
             return Ok(Score::binary(true, format!("{verb}s with {wanted}")));
         }
-        let length = self.value.chars().count();
-        let got = match self.end {
+        let length = value.chars().count();
+        let got = match end {
             End::Start => text.chars().take(length).collect::<String>(),
             End::End => {
                 text[text.char_indices().rev().nth(length.saturating_sub(1)).map_or(0, |(at, _)| at)..].to_owned()
             }
         };
         Ok(Score::binary(false, format!("{verb}s with {}, not {wanted}", quote(&got))))
-    }
+    }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::domain::{CheckSpec, Score, Step};
 use crate::scoring::definition::{Asks, Children, MatcherDef};
-use crate::scoring::matcher::{MatchError, MatchInput, Matcher};
+use crate::scoring::matcher::{MatchError, Matcher};
 use crate::scoring::rules::testing::{answer_text, available, compiled, sample, verify_in};
 use proptest::prelude::*;
 use rayon::prelude::*;
@@ -18,29 +18,26 @@ fn loads(check: &Value) -> bool {
     verify_in(Path::new("/nowhere"), check.clone()).is_ok()
 }
 
-fn judged(matcher: &dyn Matcher, text: &str) -> Result<Score, MatchError> {
+fn judged(matcher: &Matcher, text: &str) -> Result<Score, MatchError> {
     matcher.check(&answer_text(text).input())
 }
 
 /// The example of a kind, and `not` of it.
-fn example(def: &MatcherDef) -> (Box<dyn Matcher>, Box<dyn Matcher>) {
+fn example(def: &MatcherDef) -> (Matcher, Matcher) {
     let example = written(def.example);
     if def.top_level_only {
         assert!(!loads(&json!({"not": example})), "{}", def.name);
-        return (compiled(example.clone()), Box::new(Turned(compiled(example))));
+        return (compiled(example.clone()), negated(compiled(example)));
     }
     (compiled(example.clone()), compiled(json!({"not": example})))
 }
 
 /// Stands in for `not` where that is refused.
-#[derive(Debug)]
-struct Turned(Box<dyn Matcher>);
-
-impl Matcher for Turned {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let said = self.0.check(input)?;
+fn negated(matcher: Matcher) -> Matcher {
+    Matcher::new(move |input| {
+        let said = matcher.check(input)?;
         Ok(Score::new(1.0 - said.value(), !said.pass, said.reason))
-    }
+    })
 }
 
 /// `not` turns pass and fail around, and nothing else.
@@ -88,7 +85,7 @@ fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
     let long = "word ".repeat(60_000);
     for def in available() {
         let (matcher, negated) = example(def);
-        assert_negated(def.name, &judged(matcher.as_ref(), &long), &judged(negated.as_ref(), &long));
+        assert_negated(def.name, &judged(&matcher, &long), &judged(&negated, &long));
     }
 }
 
@@ -139,7 +136,7 @@ fn every_matcher_returns(bytes: usize) {
     let own = formats.par_iter().map(|(name, piece)| (*name, *piece, Cow::Owned(repeated(piece))));
     every.into_par_iter().chain(own).for_each(|(name, kind, text)| {
         let def = available().find(|def| def.name == name).unwrap();
-        if let Ok(score) = judged(example(def).0.as_ref(), &text) {
+        if let Ok(score) = judged(&example(def).0, &text) {
             assert!(score.reason.len() < 2_000, "{name}, {kind}: {} bytes of reason", score.reason.len());
         }
     });
@@ -166,7 +163,7 @@ fn patterns_that_would_grow_without_bounds_do_not_load() {
         #[cfg(feature = "cel")]
         {
             let computed = compiled(json!({"cel": format!("answer.text.matches(r'{pattern}')")}));
-            assert!(judged(computed.as_ref(), "a").is_err(), "{pattern}");
+            assert!(judged(&computed, "a").is_err(), "{pattern}");
         }
     }
     assert!(loads(&json!({"regex": "(a{10}){10}"})));
@@ -253,7 +250,7 @@ proptest! {
     fn no_matcher_panics_and_every_score_is_a_share(text in "\\PC{0,60}|(?s:.{0,60})|[ -~\n]{0,200}|[\\[\\]{}\",:0-9a-z\\\\|<>/#*`~ \n-]{0,80}") {
         for def in available() {
             let (matcher, negated) = example(def);
-            assert_negated(def.name, &judged(matcher.as_ref(), &text), &judged(negated.as_ref(), &text));
+            assert_negated(def.name, &judged(&matcher, &text), &judged(&negated, &text));
         }
     }
 

@@ -6,7 +6,7 @@
 //! otherwise a maximum matching.
 
 use crate::domain::{ArgProblem, Score, Step, ToolCall};
-use crate::scoring::arguments::{Fields, Read, choice, each, inside, needle, not_a, share, wrong};
+use crate::scoring::arguments::{Fields, Read, choice, each, inside, needle, not_a, refuse, share, wrong};
 use crate::scoring::definition::{Children, Compile, MatcherDef, Reads, Sample};
 use crate::scoring::inner_check::{PartCheck, as_text};
 use crate::scoring::json_compare::{Comparison, Difference, matching};
@@ -74,14 +74,12 @@ const MODES: [(&str, Mode); 5] = [
     ("none", Mode::None),
 ];
 
-#[derive(Debug)]
 struct ToolCalls {
     mode: Mode,
     calls: Vec<ExpectedCall>,
     min_f1: Option<f64>,
 }
 
-#[derive(Debug)]
 struct ExpectedCall {
     name: String,
     /// `None`: its arguments are not looked at.
@@ -89,7 +87,6 @@ struct ExpectedCall {
     extra_args: bool,
 }
 
-#[derive(Debug)]
 enum Arg {
     Value(Value),
     Check(PartCheck),
@@ -107,32 +104,27 @@ fn argument_checks(args: &mut Value) -> Vec<&mut Value> {
         .collect()
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of(args, &["mode", "calls", "min_f1"], "a map {mode, calls, min_f1}")?;
     let mode = fields.optional("mode", |value| choice(value, &MODES)).unwrap_or(Mode::Exact);
     let min_f1 = fields.optional("min_f1", |value| share(value, "an F1"));
     if mode == Mode::None {
         for key in ["calls", "min_f1"] {
             if fields.has(key) {
-                fields.refuse(
-                    ArgProblem::new(format!("`{key}` says nothing with `mode: none`"))
-                        .inside(Step::key(key))
-                        .expected("`mode: none` alone"),
-                );
+                fields.refuse_key(key, format!("`{key}` says nothing with `mode: none`"), "`mode: none` alone");
             }
         }
-        return Ok(Box::new(fields.finish(Some(ToolCalls { mode, calls: Vec::new(), min_f1: None }))?));
     }
     if mode == Mode::Subset && min_f1.is_some() {
-        fields.refuse(
-            ArgProblem::new("`min_f1` does not go with `mode: subset`, which never asks for all calls")
-                .inside(Step::key("min_f1"))
-                .expected("`mode: any_order` with `min_f1`"),
-        );
+        let message = "`min_f1` does not go with `mode: subset`, which never asks for all calls";
+        fields.refuse_key("min_f1", message, "`mode: any_order` with `min_f1`");
     }
-    let calls = fields.required("calls", "the calls that are expected", |value| calls(value, ctx));
-    let calls = fields.finish(calls)?;
-    Ok(Box::new(ToolCalls { mode, calls, min_f1 }))
+    let calls = match mode == Mode::None {
+        true => Some(Vec::new()),
+        false => fields.required("calls", "the calls that are expected", |value| calls(value, ctx)),
+    };
+    let calls = ToolCalls { mode, calls: fields.finish(calls)?, min_f1 };
+    Ok(Matcher::new(move |input| calls.check(input)))
 }
 
 fn calls(value: &Value, ctx: &Compile<'_>) -> Read<Vec<ExpectedCall>> {
@@ -156,18 +148,12 @@ fn call(value: &Value, ctx: &Compile<'_>) -> Read<ExpectedCall> {
     let args = fields.optional("args", |value| arguments(value, ctx));
     let extra_args = fields.optional("extra_args", |value| choice(value, &[("refuse", false), ("allow", true)]));
     if fields.has("extra_args") && !fields.has("args") {
-        fields.refuse(
-            ArgProblem::new("`extra_args` says nothing without `args`")
-                .inside(Step::key("extra_args"))
-                .expected("`args` beside it; `args: {}` expects none"),
-        );
+        let expected = "`args` beside it; `args: {}` expects none";
+        fields.refuse_key("extra_args", "`extra_args` says nothing without `args`", expected);
     }
     if extra_args == Some(true) && args.as_ref().is_some_and(Vec::is_empty) {
-        fields.refuse(
-            ArgProblem::new("with `extra_args: allow`, no `args` say nothing")
-                .inside(Step::key("args"))
-                .expected("an argument, or neither of both keys"),
-        );
+        let expected = "an argument, or neither of both keys";
+        fields.refuse_key("args", "with `extra_args: allow`, no `args` say nothing", expected);
     }
     let name = fields.finish(name)?;
     Ok(ExpectedCall { name: name.to_owned(), args, extra_args: extra_args.unwrap_or(false) })
@@ -178,9 +164,7 @@ fn arguments(value: &Value, ctx: &Compile<'_>) -> Read<Vec<(String, Arg)>> {
         return wrong(not_a("a map of arguments", value));
     };
     if map.len() > MAX_ARGS {
-        return wrong(
-            ArgProblem::new(format!("{} arguments", map.len())).expected(format!("at most {MAX_ARGS} arguments")),
-        );
+        return refuse(format!("{} arguments", map.len()), format!("at most {MAX_ARGS} arguments"));
     }
     let mut problems = Vec::new();
     let mut args = Vec::with_capacity(map.len());
@@ -237,7 +221,7 @@ impl ExpectedCall {
     }
 }
 
-impl Matcher for ToolCalls {
+impl ToolCalls {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let made = &input.answer.tool_calls;
         let calls = |n: usize| counted(n as u64, "call", "calls");
@@ -276,9 +260,7 @@ impl Matcher for ToolCalls {
         let least = self.min_f1.map_or_else(String::new, |min| format!(", F1 less than {min}"));
         Ok(Score::new(f1, false, format!("{summary}{least}{why}")))
     }
-}
 
-impl ToolCalls {
     /// What is wrong with the first expected call that nothing fits: with the call of its name, or else of its place.
     fn first_misfit(&self, input: &MatchInput<'_>, fits: &[Vec<bool>]) -> Result<String, MatchError> {
         let made = &input.answer.tool_calls;

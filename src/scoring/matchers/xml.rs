@@ -1,8 +1,7 @@
 //! `xml`: the answer is well-formed XML, and its elements are as expected.
 
-use super::json_path::ValueScores;
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, wrong};
+use crate::scoring::arguments::{Bounds, Fields, Read, bounds, flag, needle, refuse};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
 use crate::scoring::inner_check::PartCheck;
@@ -49,12 +48,9 @@ const MAX_NODES: u32 = 200_000;
 /// all elements around it.
 const MAX_NAMESPACES: usize = 1_000;
 
-const MAX_CHECKED: usize = 1_000;
-
 /// How many names a path may have.
 const MAX_STEPS: usize = 50;
 
-#[derive(Debug)]
 struct Xml {
     fenced: bool,
     root: Option<String>,
@@ -64,14 +60,13 @@ struct Xml {
 }
 
 /// `order/item/@id`.
-#[derive(Debug)]
 struct Path {
     written: String,
     elements: Vec<String>,
     attribute: Option<String>,
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let mut fields = Fields::of_map_or_true(
         args,
         &["root", "path", "count", "check", "fenced"],
@@ -91,14 +86,14 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
         }
     }
     let xml = fields.finish(Some(Xml { fenced, root, path, count, check }))?;
-    Ok(Box::new(xml))
+    Ok(Matcher::new(move |input| xml.check(input)))
 }
 
 fn name(value: &Value) -> Read<String> {
     let name = needle(value)?;
     if name.contains(|c: char| c.is_whitespace() || "/<>&\"'=@*:".contains(c)) {
-        let problem = ArgProblem::new(format!("{} is not the name of an element", quote(name)));
-        return wrong(problem.expected("a name without its namespace, like item"));
+        let message = format!("{} is not the name of an element", quote(name));
+        return refuse(message, "a name without its namespace, like item");
     }
     Ok(name.to_owned())
 }
@@ -114,8 +109,8 @@ fn path(value: &Value) -> Read<Path> {
         None => None,
     };
     if steps.is_empty() || steps.len() > MAX_STEPS {
-        let problem = ArgProblem::new(format!("the path has {} names of elements", steps.len()));
-        return wrong(problem.expected(format!("1 to {MAX_STEPS} names, like order/item/@id")));
+        let message = format!("the path has {} names of elements", steps.len());
+        return refuse(message, format!("1 to {MAX_STEPS} names, like order/item/@id"));
     }
     for step in &steps {
         if *step != "*" {
@@ -159,7 +154,7 @@ impl Path {
     }
 }
 
-impl Matcher for Xml {
+impl Xml {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let text = match find(&input.answer.text, self.fenced) {
             Ok(text) => text,
@@ -195,9 +190,7 @@ impl Matcher for Xml {
             Some(path) => self.selected(input, path, path.select(&document)),
         }
     }
-}
 
-impl Xml {
     fn selected(&self, input: &MatchInput<'_>, path: &Path, texts: Vec<String>) -> Result<Score, MatchError> {
         let (found, path) = (texts.len(), bounded(&path.written, 80));
         let wanted = self.count.unwrap_or(Bounds { min: 1, max: None });
@@ -208,14 +201,7 @@ impl Xml {
         let Some(check) = self.check.as_ref().filter(|_| found > 0) else {
             return Ok(Score::binary(true, format!("is well-formed XML with {path} {found} times")));
         };
-        if found > MAX_CHECKED {
-            return Err(MatchError::new(format!("{path} occurs {found} times, and at most {MAX_CHECKED} are checked")));
-        }
-        let mut scores = ValueScores::default();
-        for (i, text) in texts.into_iter().enumerate() {
-            scores.add(&format!("{path} number {}", i + 1), check.check(input, text));
-        }
-        scores.score(false, found)
+        check.check_each(input, texts, &format!("{path} number"), &format!("{path} occurs {found} times"))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use super::json_path::{KEYS, Selection};
 use super::json_schema::{JsonSchema, inline_schema, schema};
-use crate::domain::{ArgProblem, Score, Step};
-use crate::scoring::arguments::{Fields, flag, inside};
+use crate::domain::{Score, Step};
+use crate::scoring::arguments::{Fields, Read, flag, inside};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::command::Commands;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
@@ -43,21 +43,20 @@ pub(super) const YAML: MatcherDef = MatcherDef {
 const MAX_NODES: usize = 100_000;
 const MAX_DEPTH: usize = 32;
 
-#[derive(Debug)]
 struct Yaml {
     fenced: bool,
     schema: Option<JsonSchema>,
     selected: Option<Selection>,
 }
 
-fn inline(args: &mut Value, files: &ProjectFiles, _: &Commands) -> Result<(), Vec<ArgProblem>> {
+fn inline(args: &mut Value, files: &ProjectFiles, _: &Commands) -> Read<()> {
     match args.get_mut("schema") {
         Some(schema) => inline_schema(schema, files).map_err(|problems| inside(problems, &Step::key("schema"))),
         None => Ok(()),
     }
 }
 
-fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
+fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
     let known: Vec<&str> = KEYS.into_iter().chain(["schema", "fenced"]).collect();
     let mut fields =
         Fields::of_map_or_true(args, &known, "yaml", "a map {schema, path, check, equals, count, fenced}")?;
@@ -65,7 +64,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgP
     let schema = fields.optional("schema", |value| schema(value, ctx));
     let selected = if KEYS.iter().any(|key| fields.has(key)) { Selection::read(&mut fields, ctx) } else { None };
     let yaml = fields.finish(Some(Yaml { fenced, schema, selected }))?;
-    Ok(Box::new(yaml))
+    Ok(Matcher::new(move |input| yaml.check(input)))
 }
 
 /// The map or list of an answer: its whole text, or else, with `fenced`, its one block.
@@ -109,7 +108,7 @@ fn read(text: &str) -> Result<Value, String> {
     }
 }
 
-impl Matcher for Yaml {
+impl Yaml {
     fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
         let value = match find(&input.answer.text, self.fenced) {
             Ok(value) => value,

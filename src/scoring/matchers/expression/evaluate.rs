@@ -2,7 +2,7 @@
 
 use super::bounds::{MOST_STEPS, Size, depth, parts, steps};
 use crate::domain::{ArgProblem, Score};
-use crate::scoring::arguments::{Fields, Read, needle, not_a, share, wrong};
+use crate::scoring::arguments::{Fields, Read, needle, refuse, share, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::command::{AnswerView, CaseView};
 use crate::scoring::definition::Compile;
@@ -57,32 +57,18 @@ const FUNCTIONS: [&str; 13] = [
 /// run to run. Not a name that an expression can have.
 const LISTED: &str = "@listed";
 
-#[derive(Debug)]
-struct Cel {
-    expression: Arc<Program>,
-    min: Option<f64>,
-}
-
-#[derive(Debug)]
 struct Program {
     root: IdedExpr,
     uses: BTreeSet<&'static str>,
 }
 
-pub(super) fn compile(args: &Value, _: &Compile<'_>) -> Result<Box<dyn Matcher>, Vec<ArgProblem>> {
-    let (expression, min) = match args {
-        Value::Object(map) => {
-            let mut fields = Fields::new(map, &["expr", "min"]);
-            let min = fields.optional("min", |value| share(value, "a score"));
-            let expression = fields.required("expr", "an expression", expression);
-            (fields.finish(expression)?, min)
-        }
-        Value::String(_) => (expression(args)?, None),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => {
-            return wrong(not_a("an expression, or a map {expr, min}", args));
-        }
-    };
-    Ok(Box::new(Cel { expression, min }))
+pub(super) fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
+    let known = ["expr", "min"];
+    let mut fields = Fields::of_map_or(Value::is_string, args, &known, "an expression, or a map {expr, min}")?;
+    let min = fields.optional("min", |value| share(value, "a score"));
+    let expression = fields.required("expr", "an expression", expression);
+    let expression = fields.finish(expression)?;
+    Ok(Matcher::new(move |input| evaluate(&expression, min, input)))
 }
 
 fn expression(value: &Value) -> Read<Arc<Program>> {
@@ -104,8 +90,7 @@ fn expression(value: &Value) -> Read<Arc<Program>> {
             let parsing = parser.spawn_scoped(scope, || parse(text));
             parsing.map_err(|_| ()).and_then(|parsing| parsing.join().map_err(|_| ()))
         });
-        parsing
-            .unwrap_or_else(|()| wrong(ArgProblem::new("the expression can't be parsed").expected("a CEL expression")))
+        parsing.unwrap_or_else(|()| refuse("the expression can't be parsed", "a CEL expression"))
     })
 }
 
@@ -139,7 +124,7 @@ fn parse(text: &str) -> Read<Arc<Program>> {
                 let message = error.msg.strip_prefix("Syntax error: ").unwrap_or(&error.msg);
                 format!(": {}{place}", bounded(message, 160))
             });
-            return wrong(ArgProblem::new(format!("the expression is not valid{what}")).expected("a CEL expression"));
+            return refuse(format!("the expression is not valid{what}"), "a CEL expression");
         }
     };
     if depth(&root) > DEEPEST {
@@ -152,10 +137,8 @@ fn parse(text: &str) -> Read<Arc<Program>> {
         return Err(problems);
     }
     if !uses.contains("answer") && !uses.contains("json") {
-        return wrong(
-            ArgProblem::new("the expression looks at neither `answer` nor `json`, so no answer changes it")
-                .expected("an expression about the answer"),
-        );
+        let message = "the expression looks at neither `answer` nor `json`, so no answer changes it";
+        return refuse(message, "an expression about the answer");
     }
     list_what_is_looped_over(&mut root);
     Ok(Arc::new(Program { root, uses }))
@@ -337,34 +320,32 @@ fn view(of: impl Serialize) -> Result<Value, MatchError> {
     serde_json::to_value(of).map_err(|error| MatchError::new(format!("the inputs can't be read: {error}")))
 }
 
-impl Matcher for Cel {
-    fn check(&self, input: &MatchInput<'_>) -> Result<Score, MatchError> {
-        let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
-        let mut sizes = Vec::new();
-        for name in &self.expression.uses {
-            let input = match *name {
-                "answer" => view(AnswerView::of(input))?,
-                "case" => view(CaseView::of(input))?,
-                _ => match find_json(&input.answer.text, true) {
-                    Ok(json) => json,
-                    Err(reason) => return Ok(Score::binary(false, reason)),
-                },
-            };
-            let mut size = Size::default();
-            context.add_variable_from_value(*name, value(&input, &mut size));
-            sizes.push((*name, size));
-        }
-        let steps = steps(&self.expression.root, &sizes);
-        if steps > MOST_STEPS {
-            return Err(MatchError::new(format!(
-                "on an answer and a case of this size, the expression might take more than {} million steps",
-                MOST_STEPS / 1e6
-            )));
-        }
-        match cel::Value::resolve(&self.expression.root, &context) {
-            Ok(found) => self.score(&found),
-            Err(error) => Err(MatchError::new(format!("the expression has no value: {}", message(&error)))),
-        }
+fn evaluate(expression: &Program, min: Option<f64>, input: &MatchInput<'_>) -> Result<Score, MatchError> {
+    let mut context = Context::with_env(Arc::clone(&ENVIRONMENT));
+    let mut sizes = Vec::new();
+    for name in &expression.uses {
+        let input = match *name {
+            "answer" => view(AnswerView::of(input))?,
+            "case" => view(CaseView::of(input))?,
+            _ => match find_json(&input.answer.text, true) {
+                Ok(json) => json,
+                Err(reason) => return Ok(Score::binary(false, reason)),
+            },
+        };
+        let mut size = Size::default();
+        context.add_variable_from_value(*name, value(&input, &mut size));
+        sizes.push((*name, size));
+    }
+    let steps = steps(&expression.root, &sizes);
+    if steps > MOST_STEPS {
+        return Err(MatchError::new(format!(
+            "on an answer and a case of this size, the expression might take more than {} million steps",
+            MOST_STEPS / 1e6
+        )));
+    }
+    match cel::Value::resolve(&expression.root, &context) {
+        Ok(found) => score(min, &found),
+        Err(error) => Err(MatchError::new(format!("the expression has no value: {}", message(&error)))),
     }
 }
 
@@ -376,36 +357,34 @@ fn message(error: &ExecutionError) -> String {
     bounded(&text, 200)
 }
 
-impl Cel {
-    fn score(&self, found: &cel::Value) -> Result<Score, MatchError> {
-        use cel::Value::{Bool, Float, Int, UInt};
-        let number = if let Int(number) = found {
-            Some(*number as f64)
-        } else if let UInt(number) = found {
-            Some(*number as f64)
-        } else if let Float(number) = found {
-            Some(*number)
-        } else {
-            None
-        };
-        match (self.min, found, number) {
-            (None, Bool(holds), _) => {
-                let is = if *holds { "true" } else { "false" };
-                Ok(Score::binary(*holds, format!("the expression is {is}")))
-            }
-            (Some(min), _, Some(number)) if (0.0..=1.0).contains(&number) => {
-                let than = if number >= min { "not less" } else { "less" };
-                let reason = format!("the expression yields {number}, {than} than {min}");
-                Ok(Score::new(number, number >= min, reason))
-            }
-            (Some(_), _, Some(number)) => {
-                Err(MatchError::new(format!("the expression yields {number}, which is not from 0 to 1")))
-            }
-            (Some(_), _, None) => Err(MatchError::new(format!("the expression yields no number, but {}", kind(found)))),
-            (None, _, Some(_)) => Err(MatchError::new("the expression yields a number; `min` says what passes")),
-            (None, _, None) => {
-                Err(MatchError::new(format!("the expression yields neither true nor false, but {}", kind(found))))
-            }
+fn score(min: Option<f64>, found: &cel::Value) -> Result<Score, MatchError> {
+    use cel::Value::{Bool, Float, Int, UInt};
+    let number = if let Int(number) = found {
+        Some(*number as f64)
+    } else if let UInt(number) = found {
+        Some(*number as f64)
+    } else if let Float(number) = found {
+        Some(*number)
+    } else {
+        None
+    };
+    match (min, found, number) {
+        (None, Bool(holds), _) => {
+            let is = if *holds { "true" } else { "false" };
+            Ok(Score::binary(*holds, format!("the expression is {is}")))
+        }
+        (Some(min), _, Some(number)) if (0.0..=1.0).contains(&number) => {
+            let than = if number >= min { "not less" } else { "less" };
+            let reason = format!("the expression yields {number}, {than} than {min}");
+            Ok(Score::new(number, number >= min, reason))
+        }
+        (Some(_), _, Some(number)) => {
+            Err(MatchError::new(format!("the expression yields {number}, which is not from 0 to 1")))
+        }
+        (Some(_), _, None) => Err(MatchError::new(format!("the expression yields no number, but {}", kind(found)))),
+        (None, _, Some(_)) => Err(MatchError::new("the expression yields a number; `min` says what passes")),
+        (None, _, None) => {
+            Err(MatchError::new(format!("the expression yields neither true nor false, but {}", kind(found))))
         }
     }
 }
@@ -420,9 +399,8 @@ fn kind(value: &cel::Value) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cel, expression};
+    use super::{evaluate, expression};
     use crate::domain::{Answer, ToolCall, Turn, TurnRole};
-    use crate::scoring::matcher::Matcher as _;
     use crate::scoring::rules::testing::{answer_text, compiled, problems, verdict, verdicts};
     use serde_json::{Value, json};
 
@@ -564,11 +542,10 @@ mod tests {
         for (level, end) in [("[", "]"), ("(json.size() > 0 ? ", " : 1)"), ("json.map(x, ", ")"), ("-(1 + ", ")")] {
             let deepest = (1..24).rev().find_map(|levels| {
                 let expr = format!("size([{}json{}]) > 0", level.repeat(levels), end.repeat(levels));
-                let expression = expression(&Value::String(expr)).ok()?;
-                Some(Cel { expression, min: None })
+                expression(&Value::String(expr)).ok()
             });
             // Whatever it says: the thread is still there.
-            let _ = deepest.unwrap().check(&whole.input());
+            let _ = evaluate(&deepest.unwrap(), None, &whole.input());
         }
     }
 }
