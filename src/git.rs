@@ -10,7 +10,10 @@ pub fn resolve(root: &Path, rev: &str) -> Result<String, Problem> {
     if rev.starts_with('-') {
         return Err(Problem::new(format!("`{rev}` is not a git revision: it starts with `-`")));
     }
-    if let Some(commit) = commit_of(root, rev)? {
+    // git takes a tag for a branch of the remote that is named alike, and whoever opens a pull request may push tags.
+    let branch = commit_of(root, &format!("refs/remotes/{rev}"))?;
+    let named = if rev.starts_with("origin/") { None } else { commit_of(root, rev)? };
+    if let Some(commit) = branch.or(named) {
         return Ok(commit);
     }
     let inside = git(root, &["rev-parse", "--is-inside-work-tree"])?;
@@ -99,20 +102,23 @@ pub fn is_signed(root: &Path, commit: &str, signers: &[u8]) -> Result<bool, Prob
     Ok(git(root, &args)?.status.success())
 }
 
-/// The bytes of a file at a commit; `None` if it is not there, or is no plain file. `path` leads from the root, and not
-/// out of it.
+/// The bytes of a file at a commit; `None` if nothing is there. `path` leads from the root, and not out of it.
 ///
 /// # Errors
-/// git fails, or the file has more than 8 MiB.
+/// git fails, or what is there is no plain file, or has more than 8 MiB.
 pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>, Problem> {
     const MAX_BYTES: u64 = 8 << 20;
     let entries = tree(root, commit, Depth::Folder, Some(path))?;
     match entries.first() {
-        Some(entry) if entry.kind == EntryKind::File && entry.bytes <= MAX_BYTES => entry.read(root).map(Some),
-        Some(entry) if entry.kind == EntryKind::File => {
+        None => Ok(None),
+        Some(entry) if entry.kind != EntryKind::File => {
+            Err(Problem::new(format!("`{path}` at {commit} is no plain file"))
+                .hint("replace it by a file; a link can't be compared"))
+        }
+        Some(entry) if entry.bytes > MAX_BYTES => {
             Err(Problem::new(format!("`{path}` at {commit} has more than {} MiB", MAX_BYTES >> 20)))
         }
-        Some(_) | None => Ok(None),
+        Some(entry) => entry.read(root).map(Some),
     }
 }
 

@@ -89,16 +89,25 @@ fn strip(json: &mut Value) {
         Value::String(text) => text.retain(|c| !is_blank(c)),
         Value::Array(items) => items.iter_mut().for_each(strip),
         Value::Object(fields) => fields.values_mut().for_each(strip),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        // 1 and 1.0 are one number.
+        Value::Number(number) => *json = number.as_f64().map_or(Value::Null, Value::from),
+        Value::Null | Value::Bool(_) => {}
     }
 }
 
-/// White space, and what shows as nothing: control characters, joiners, marks of direction, selectors of variants.
+/// White space, and what shows as nothing: control characters, joiners, marks of direction, selectors of variants, fillers, and
+/// the empty Braille pattern; those of Unicode's Default_Ignorable_Code_Point among them.
 fn is_blank(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
-        || matches!(c, '\u{ad}' | '\u{34f}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}')
-        || matches!(c, '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'
+                ..='\u{180f}'
+        )
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}')
+        || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}')
+        || matches!(c, '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// The name of a model without its collection, and without what says which of its versions is meant.
@@ -139,7 +148,7 @@ mod tests {
         };
         let first = two("a", "b");
         let spelt = identities(&[
-            (case("c", "y"), "Old.\n2", "New\u{200b} two. "),
+            (case("c", "y"), "Old.\n2", "New\u{200b} two.\u{3164}\u{2800} "),
             (
                 Case {
                     checks: vec![CheckSpec { name: Some("n".to_owned()), ..CheckSpec::plain("contains", json!("x")) }],
@@ -158,6 +167,13 @@ mod tests {
         let check = identities(&[(case("a", "z"), "Old.", "New one."), (case("b", "y"), "Old. 2", "New two.")]);
         assert_ne!((first.series, first.set), (check.series, check.set));
         assert_eq!(first.questions, check.questions);
+    }
+
+    #[test]
+    fn a_number_is_one_in_every_form() {
+        let plain = |body: &str| String::from_utf8(plain_body(body.as_bytes())).unwrap();
+        assert_eq!(plain(r#"{"temperature": 1, "topP": 5e-1}"#), plain(r#"{"temperature": 1.0, "topP": 0.5}"#));
+        assert_ne!(plain(r#"{"temperature": 1}"#), plain(r#"{"temperature": 1.5}"#));
     }
 
     #[test]

@@ -161,8 +161,27 @@ fn a_base_that_cannot_be_read_is_refused_before_anything_is_sent() {
     project.write("promptgate.toml", format!("{TOML}policy_base = \"none\"\nmargin = 0.06\n"));
     project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]).assert_exit(11);
     assert_eq!(project.verdict()["policy_base"]["rev"], "origin/main");
+    // Nor move it with a tag, or a branch, of its name.
+    project.git("add .");
+    project.git("commit -qm loose");
+    project.git("tag origin/main");
+    project.git("branch origin/main");
+    project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]).assert_exit(11);
+    project.git("update-ref -d refs/remotes/origin/main");
+    refused(project.run_with(&plain, &[("GITHUB_BASE_REF", "main")]), "unknown git revision `origin/main`");
+    project.git("tag -d origin/main");
+    project.git("branch -qD origin/main");
     project.run(&plain).assert_exit(0);
     assert_eq!(project.verdict()["policy_base"], Value::Null);
+
+    // Settings that are a link there are not none.
+    project.git("switch -q main");
+    std::fs::rename(project.file("promptgate.toml"), project.file("linked.toml")).unwrap();
+    std::os::unix::fs::symlink("linked.toml", project.file("promptgate.toml")).unwrap();
+    project.git("add .");
+    project.git("commit -qm link");
+    project.git("switch -qc linked");
+    refused(eval(&project, ""), "`promptgate.toml` at");
 
     // Histories without a common commit, and no repository at all.
     project.git("checkout -q --orphan alone");
