@@ -122,6 +122,17 @@ pub fn file_at(root: &Path, commit: &str, path: &str) -> Result<Option<Vec<u8>>,
     }
 }
 
+/// Whether the index has a file at a path or below it. Without git or a work tree it has none.
+///
+/// # Errors
+/// git fails.
+pub fn tracks(root: &Path, path: &str) -> Result<bool, Problem> {
+    let Ok(inside) = git(root, &["rev-parse", "--is-inside-work-tree"]) else {
+        return Ok(false);
+    };
+    Ok(inside.stdout.starts_with(b"true") && !succeed(root, &["ls-files", "-z", "--", path])?.is_empty())
+}
+
 /// The folder of the work tree, which may lie above the project.
 pub fn toplevel(root: &Path) -> Result<PathBuf, Problem> {
     let printed = succeed(root, &["rev-parse", "--show-toplevel"])?;

@@ -3,8 +3,8 @@
 use crate::config::BatchService;
 use crate::domain::{Failure, Problem};
 use crate::error::Error;
-use crate::eval::STORE;
 use crate::eval::runtime;
+use crate::eval::store_folder::store_folder;
 use crate::provider::{ProviderConfig, Target};
 use crate::store::{Store, WaitingBatch};
 use std::path::Path;
@@ -26,7 +26,7 @@ pub enum CancelOutcome {
 
 /// The batch jobs that wait, of all runs in the store; none if there is no store.
 pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
-    match Store::open_existing(&root.join(STORE))? {
+    match Store::open_existing(&store_folder(root)?)? {
         Some(store) => Ok(store.waiting_batches()?),
         None => Ok(Vec::new()),
     }
@@ -35,7 +35,7 @@ pub fn waiting(root: &Path) -> Result<Vec<WaitingBatch>, Error> {
 /// Cancels the jobs of these names at a service, or all of them without names, and forgets them: `--resume` asks anew for
 /// what they held. A job that the service does not know any more counts as cancelled.
 pub fn cancel(root: &Path, at: &BatchService, names: &[String]) -> Result<Vec<CancelReport>, Error> {
-    let Some(store) = Store::open_existing(&root.join(STORE))? else {
+    let Some(store) = Store::open_existing(&store_folder(root)?)? else {
         return Ok(Vec::new());
     };
     let target = (at.target.def().open)(&ProviderConfig {

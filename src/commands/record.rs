@@ -3,7 +3,7 @@
 use super::files;
 use crate::domain::{Place, Problem, Problems, RunRecord};
 use crate::error::Error;
-use crate::eval::STORE;
+use crate::eval::store_folder::store_folder;
 use crate::provider::is_replay;
 use crate::report::{Redactor, text};
 use crate::store::{ImportOutcome, Record, Store, StoreError};
@@ -46,7 +46,7 @@ pub fn export(
     to: &Path,
 ) -> Result<ExportSummary, Error> {
     let nothing = || Problem::new("there is no store yet, so there are no answers").hint("run `promptgate eval` first");
-    let store = Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?;
+    let store = Store::open_existing(&store_folder(root)?)?.ok_or_else(nothing)?;
     let run = chosen(&store, number, candidate)?;
     if is_replay(&run.target) {
         return Err(Problem::new(format!("run {} judged recorded answers, which are files already", run.run)).into());
@@ -106,7 +106,7 @@ fn describe(run: &RunRecord) -> String {
 
 /// Reads files of exported answers into the store: all of them, or none if there is a mistake.
 pub fn import(root: &Path, files: &[PathBuf]) -> Result<ImportSummary, Error> {
-    let store = Store::open(&root.join(STORE))?;
+    let store = Store::open(&store_folder(root)?)?;
     let importing = store.importing()?;
     let mut reader = RowReader { seen: HashMap::new(), problems: Problems::default() };
     let mut imported = ImportSummary::default();

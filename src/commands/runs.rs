@@ -2,7 +2,7 @@
 
 use crate::domain::{Flaky, Problem, Reliability, RunRecord};
 use crate::error::Error;
-use crate::eval::STORE;
+use crate::eval::store_folder::store_folder;
 use crate::provider::is_replay;
 use crate::stats::repeats::{pass_all, pass_at};
 use crate::store::Store;
@@ -12,7 +12,7 @@ const LISTED: u32 = 10;
 
 /// The newest runs of a project, at most `most`, newest first. Creates nothing.
 pub fn list(root: &Path, most: u32) -> Result<Vec<RunRecord>, Error> {
-    match Store::open_existing(&root.join(STORE))? {
+    match Store::open_existing(&store_folder(root)?)? {
         Some(store) => Ok(store.history(most)?),
         None => Ok(Vec::new()),
     }
@@ -55,7 +55,7 @@ pub fn flaky(
 
 pub(super) fn open(root: &Path) -> Result<Store, Error> {
     let nothing = || Problem::new("there is no store yet, so there are no runs").hint("run `promptgate eval` first");
-    Ok(Store::open_existing(&root.join(STORE))?.ok_or_else(nothing)?)
+    Ok(Store::open_existing(&store_folder(root)?)?.ok_or_else(nothing)?)
 }
 
 pub(super) fn run(store: &Store, number: i64) -> Result<RunRecord, Error> {

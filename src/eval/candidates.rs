@@ -11,6 +11,7 @@ use super::prepare::prepare;
 use super::prior_runs::PriorRuns;
 use super::run::{RunResult, run};
 use super::run_state::RunHooks;
+use super::store_folder::store_folder;
 use crate::config::{ArmSettings, Settings};
 use crate::domain::{
     Candidate, CandidateLine, CaseRow, Completion, Decision, Problem, Problems, Progress, Reason, ReasonCode, RunInfo,
@@ -113,7 +114,7 @@ pub fn eval_all(
     let mut runs = Vec::new();
     for (number, (mut one, part)) in prepared.into_iter().zip(parts).enumerate() {
         if number == 0 {
-            prior.since = Store::open(&one.settings.root.join(super::STORE))?.newest_answer()?;
+            prior.since = Store::open(&store_folder(&one.settings.root)?)?.newest_answer()?;
         }
         one.prior = prior.clone();
         let redactor = one.redactor().clone();

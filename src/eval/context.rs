@@ -1,11 +1,11 @@
 //! A run that is prepared: everything that its passes go by, and that does not change while they run.
 
-use super::STORE;
 use super::embeddings::Embedders;
 use super::judges::Judges;
 use super::phase::{MustPassRetries, Phase};
 use super::prior_runs::PriorRuns;
 use super::reruns::RerunPlan;
+use super::store_folder::store_folder;
 use super::survey::Survey;
 use super::target::Targets;
 use super::versions::{Version, Versions};
@@ -78,11 +78,11 @@ impl EvalContext<'_> {
         if self.settings.run.cache != Cache::Only && !self.keyless {
             self.targets.sign_in()?;
         }
-        Ok(Store::open(&self.settings.root.join(STORE))?)
+        Ok(Store::open(&store_folder(&self.settings.root)?)?)
     }
 
     pub(crate) fn existing_store(&self) -> Result<Option<Store>, Error> {
-        Ok(Store::open_existing(&self.settings.root.join(STORE))?)
+        Ok(Store::open_existing(&store_folder(&self.settings.root)?)?)
     }
 
     pub(crate) fn design(&self) -> Design {

@@ -40,6 +40,7 @@ pub(crate) mod run_store;
 pub(crate) mod runtime;
 pub(crate) mod sample_walk;
 pub(crate) mod score_pass;
+pub(crate) mod store_folder;
 pub(crate) mod survey;
 pub(crate) mod target;
 #[cfg(test)]
@@ -66,9 +67,6 @@ pub use versions::{Version, open_prompt};
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
-
-/// The folder of the store, below the project root.
-pub(crate) const STORE: &str = ".promptgate";
 
 /// RFC 3339 in UTC, whole seconds.
 fn now() -> String {

@@ -8,10 +8,11 @@ use super::lock::{Lock, library};
 use super::policy_diff::{self, CurrentState};
 use super::prior_runs::PriorRuns;
 use super::reruns::{self, RerunPlan};
+use super::store_folder::store_folder;
 use super::survey::{self, Survey, SurveyScope};
 use super::target::Targets;
 use super::versions::{Versions, open_versions};
-use super::{STORE, calibration, now};
+use super::{calibration, now};
 use crate::config::{Cache, Earlier, Settings};
 use crate::domain::{
     Arm, BaselinePromotion, Changes, Estimand, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
@@ -151,7 +152,7 @@ fn add_models(survey: &mut Survey, judges: &Judges, embedders: &Embedders) {
 /// Which look at the same prompts and cases this is; the key of the run follows from it.
 fn plan_rerun(settings: &Settings, kind: RunKind, survey: &mut Survey) -> Result<RerunPlan, Error> {
     let rerun = {
-        let store = Store::open_existing(&settings.root.join(STORE))?;
+        let store = Store::open_existing(&store_folder(&settings.root)?)?;
         let candidates = match kind {
             RunKind::Gate { candidates } => candidates,
             RunKind::AaTest => 1,
@@ -261,7 +262,7 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
         Earlier::Newest => None,
         Earlier::Number(number) => Some(number),
     };
-    let store = Store::open(&settings.root.join(STORE))?;
+    let store = Store::open(&store_folder(&settings.root)?)?;
     let Some((run, cases)) = store.not_passed(&settings.arms.prompt, number)? else {
         let what = match number {
             Some(number) => format!("the store has no finished run {number}"),

@@ -156,6 +156,7 @@ fn must_pass_cases_that_were_there_at_promotion_or_base_need_no_key() {
     project.write("golden/cases.jsonl", more);
     eval_without_key(&project).assert_exit(2);
     project.write("promptgate.toml", project.read("promptgate.toml") + "repeat = 1\n");
+    project.write(".gitignore", ".promptgate\n");
     project.git("init -q -b main");
     commit(&project);
     project.git("switch -qc change");
@@ -198,6 +199,32 @@ fn a_pull_request_cannot_edit_what_it_is_compared_with() {
     std::fs::remove_file(project.file(&promoted)).unwrap();
     eval(&project, &service, "--prompt v3 --policy-base main --quiet").assert_exit(11);
     assert_eq!(project.verdict()["changed"][0]["what"], "promptgate.lock");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_store_that_comes_with_the_change_is_not_believed() {
+    let service = service();
+    let project = repository(&service);
+    project.write_prompt("v2", "The shop opens at nine. Really.");
+    eval(&project, &service, "--prompt v2 --policy-base main --quiet").assert_exit(0);
+    let refused = |told: &str| {
+        eval(&project, &service, "--prompt v2 --policy-base main").assert_exit(2).assert_stderr(told);
+    };
+    project.write(".promptgate/store.sqlite-wal", "pages");
+    for file in ["store.sqlite", "store.sqlite-wal"] {
+        project.git(&format!("add -f .promptgate/{file}"));
+        refused("run `git rm -r --cached .promptgate`, add .promptgate to .gitignore");
+        project.git("rm -rq --cached .promptgate");
+    }
+    eval(&project, &service, "--prompt v2 --policy-base main --quiet").assert_exit(0);
+    for linked in [".promptgate", ".promptgate/store.sqlite"] {
+        std::fs::rename(project.file(linked), project.file("assets")).unwrap();
+        std::os::unix::fs::symlink(project.file("assets"), project.file(linked)).unwrap();
+        refused(&format!("the store is reached through a link, {linked}"));
+        std::fs::remove_file(project.file(linked)).unwrap();
+        std::fs::rename(project.file("assets"), project.file(linked)).unwrap();
+    }
 }
 
 #[test]

@@ -18,8 +18,9 @@ use crate::eval::judge_client::JudgeClient;
 use crate::eval::judges::{JudgeIdentity, JudgeUsage, Judges};
 use crate::eval::policy_diff::check_service;
 use crate::eval::prepare::check_prices;
+use crate::eval::store_folder::store_folder;
 use crate::eval::target::Targets;
-use crate::eval::{Interrupt, STORE, library};
+use crate::eval::{Interrupt, library};
 use crate::exit;
 use crate::gate::judge_error::{LEAST_YOUDEN, youden_low};
 use crate::plan::price::Tier;
@@ -145,7 +146,7 @@ impl<'a> CalibrationRun<'a> {
         {
             target.sign_in()?;
         }
-        let store = Store::open(&settings.root.join(STORE))?;
+        let store = Store::open(&store_folder(&settings.root)?)?;
         interrupt.end_cleanly();
         let embedders = Embedders::default();
         let mut pass = LabelPass {
