@@ -112,25 +112,30 @@ impl Lock {
         self.promotions.iter().map(|entry| entry.name.as_str()).collect()
     }
 
-    /// Opens the promoted content.
+    /// Opens the promoted content: the copy at the commit, or that of the working tree, which may be about to restore it. By the
+    /// lock's digest it is the same wherever it comes from.
     ///
     /// # Errors
     /// The copy is missing, or is not what was promoted.
     pub(crate) fn open(&self, promotion: &Promotion) -> Result<Prompt, Problems> {
         let copy = promotion.copy();
-        let reference = self.commit.as_ref().map_or_else(|| copy.clone(), |commit| format!("git:{commit}:{copy}"));
         let wrong = |what: &str| {
             Problem::at(Place::file(copy.as_str()), format!("the copy of the promoted `{}` {what}", promotion.name))
                 .hint(format!("restore prompts/.promoted as it was committed with {LOCK}"))
         };
-        match self.library().open(&reference, None) {
+        let open = |reference: &str| match self.library().open(reference, None) {
             Ok(prompt) if prompt.sha256 == promotion.sha256 => Ok(prompt),
-            Ok(_) => Err(wrong("was changed").into()),
+            Ok(_) => Err(wrong("was changed")),
             Err(problems) => {
                 let why = problems.iter().next().map_or_else(String::new, |problem| problem.message.clone());
-                Err(wrong(&format!("can't be read: {why}")).into())
+                Err(wrong(&format!("can't be read: {why}")))
             }
-        }
+        };
+        let opened = match &self.commit {
+            Some(commit) => open(&format!("git:{commit}:{copy}")).or_else(|problem| open(&copy).map_err(|_| problem)),
+            None => open(&copy),
+        };
+        opened.map_err(Problems::from)
     }
 
     /// What the promotions that led to this one came to.

@@ -355,19 +355,30 @@ fn cases(
     Ok(!older.paths().is_empty() || older.left_out().is_some())
 }
 
-/// A baseline that was edited or added is not what serves; compared with a worse one, every candidate looks good.
+/// A baseline that was edited or added is not what serves; compared with a worse one, every candidate looks good. What was
+/// promoted is compared as it was, but its file serves next, so an edit of it has to be the candidate.
 fn baseline(today: &CurrentState<'_>, commit: &str) -> Option<PolicyChange> {
     let PromptInfo { name, path, sha256, .. } = today.baseline?;
-    // A revision, or what was promoted, can't be edited.
-    if name.starts_with("git:") || today.lock.pin(name, Some(path)).is_some() {
+    // A revision can't be edited.
+    if name.starts_with("git:") {
         return None;
     }
-    let then = today.lock.library().open(&format!("git:{commit}:{name}"), None).ok().map(|then| then.sha256);
-    (then.as_ref() != Some(sha256)).then(|| PolicyChange {
-        before: then,
-        after: Some(sha256.clone()),
-        ..PolicyChange::weaker("baseline-edited", clip(name))
-    })
+    let library = today.lock.library();
+    let digest = |reference: &str| library.open(reference, None).ok().map(|prompt| prompt.sha256);
+    let at_base = |name: &str| digest(&format!("git:{commit}:{name}"));
+    let (before, after) = match today.lock.pin(name, Some(path)) {
+        None => (at_base(name), Some(sha256.clone())),
+        Some(pin) => {
+            let file = digest(&pin.name);
+            let is_gone = file.is_none() && !today.root.join(&pin.path).exists();
+            let is_tested = file.as_ref() == Some(&today.candidate.sha256);
+            if is_gone || is_tested || file == at_base(&pin.name) {
+                return None;
+            }
+            (Some(pin.sha256.clone()), file)
+        }
+    };
+    (before != after).then(|| PolicyChange { before, after, ..PolicyChange::weaker("baseline-edited", clip(name)) })
 }
 
 fn clip(text: &str) -> String {

@@ -191,6 +191,7 @@ fn a_pull_request_cannot_edit_what_it_is_compared_with() {
     assert_ne!(copy(&project), promoted);
     project.write_prompt("v3", "The shop opens at nine. Really.");
     eval(&project, &service, "--prompt v2 --policy-base main --quiet").assert_exit(10);
+    project.git("checkout -q main -- prompts/v2.prompt");
     eval(&project, &service, "--prompt v3 --policy-base main --quiet").assert_exit(11);
     assert_eq!(decision(&project), decided("inconclusive", false, "weakened"));
     assert_eq!(project.verdict()["changed"][0]["kind"], "lock");
@@ -199,6 +200,56 @@ fn a_pull_request_cannot_edit_what_it_is_compared_with() {
     std::fs::remove_file(project.file(&promoted)).unwrap();
     eval(&project, &service, "--prompt v3 --policy-base main --quiet").assert_exit(11);
     assert_eq!(project.verdict()["changed"][0]["what"], "promptgate.lock");
+}
+
+#[test]
+fn an_edit_of_the_file_that_serves_is_what_has_to_be_tested() {
+    let service = service();
+    let project = repository(&service);
+    let good = project.read("prompts/v2.prompt");
+    for (name, text) in [("decoy", good.as_str()), ("v3", &good.replace("morning", "morning, really"))] {
+        project.write(&format!("prompts/{name}.prompt"), text);
+    }
+    project.write_prompt("v2", BAD);
+    for candidate in ["decoy", "git:main:v2", "v1", "v3"] {
+        let ran = eval(&project, &service, &format!("--prompt {candidate} --policy-base main --quiet"));
+        assert_ne!((ran.code, candidate), (0, candidate), "{}", ran.transcript());
+        let row = &project.verdict()["changed"][0];
+        assert_eq!(
+            (&row["kind"], &row["what"], &row["weaker"]),
+            (&json!("baseline-edited"), &json!("v2"), &json!(true))
+        );
+        assert!(row["before"].is_string() && row["after"].is_string() && row["before"] != row["after"], "{row}");
+    }
+    // What the edit itself comes to is no change of the rules, and neither is a file that is gone.
+    project.write("prompts/v2.prompt", good.replace("morning", "morning, truly"));
+    eval(&project, &service, "--prompt v2 --policy-base main --quiet").assert_exit(0);
+    assert_eq!(project.verdict()["changed"], json!([]));
+    std::fs::remove_file(project.file("prompts/v2.prompt")).unwrap();
+    eval(&project, &service, "--prompt v3 --policy-base main --quiet").assert_exit(0);
+    assert_eq!(project.verdict()["changed"], json!([]));
+}
+
+#[test]
+fn a_copy_that_is_gone_at_the_base_can_be_restored() {
+    let service = service();
+    let project = repository(&service);
+    let (path, text) = (copy(&project), project.read(&copy(&project)));
+    project.git("switch -q main");
+    std::fs::remove_dir_all(project.file("prompts/.promoted")).unwrap();
+    commit(&project);
+    project.git("switch -qC change");
+    eval(&project, &service, "--prompt v2 --policy-base main")
+        .assert_exit(2)
+        .assert_stderr("restore prompts/.promoted");
+    project.write(&path, BAD);
+    eval(&project, &service, "--prompt v2 --policy-base main").assert_exit(2);
+    project.git("checkout -q main~1 -- prompts/.promoted");
+    assert_eq!(project.read(&path), text);
+    eval(&project, &service, "--prompt v2 --policy-base main").assert_exit(0);
+    assert_eq!(decision(&project), decided("unchanged", false, "identical"));
+    project.write_prompt("v2", BAD);
+    eval(&project, &service, "--prompt v2 --policy-base main").assert_exit(10);
 }
 
 #[test]
