@@ -33,6 +33,11 @@ pub(crate) fn assemble(
     let told = SentenceContext {
         candidate: &run.candidate.name,
         baseline: run.baseline.as_ref().map(|info| info.name.as_str()),
+        edited: run.promotion.is_some()
+            && run
+                .baseline
+                .as_ref()
+                .is_some_and(|was| was.name == run.candidate.name && was.sha256 != run.candidate.sha256),
         simulated: run.simulated,
         replayed,
         cases: (run.cases, run.total),

@@ -17,6 +17,8 @@ const MAX_NAMED: usize = 3;
 pub struct SentenceContext<'a> {
     pub candidate: &'a str,
     pub baseline: Option<&'a str>,
+    /// The candidate is an edit, in place, of what was promoted under its name.
+    pub edited: bool,
     pub simulated: bool,
     /// Answers were recorded earlier.
     pub replayed: bool,
@@ -37,9 +39,13 @@ pub fn sentence(
     let there = comparison.at_base.as_deref().zip(decided.at_base.as_deref());
     let there = there.filter(|_| decided.decision == Decision::Block);
     let (comparison, decided) = there.unwrap_or((comparison, decided));
+    let (candidate, as_promoted) = match phrases::quoted(context.candidate) {
+        name if context.edited => (format!("the edited {name}"), " as promoted"),
+        name => (name, ""),
+    };
     let sentence = Sentence {
-        candidate: phrases::quoted(context.candidate),
-        baseline: context.baseline.map_or_else(|| "the baseline".to_owned(), phrases::quoted),
+        candidate,
+        baseline: context.baseline.map_or_else(|| "the baseline".to_owned(), phrases::quoted) + as_promoted,
         policy,
         facts,
         comparison,

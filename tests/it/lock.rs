@@ -79,6 +79,8 @@ fn a_prompt_that_is_edited_in_place_is_compared_with_what_was_promoted() {
     assert!(first.starts_with("the baseline is `v2` as promoted on "), "{}", ran.transcript());
     assert!(first.ends_with("; prompts/v2.prompt has other content"), "{first}");
     assert!(project.read("reports/summary.md").contains("> **BASELINE**: the baseline is "));
+    let sentence = project.verdict()["sentence"].as_str().unwrap().to_owned();
+    assert!(sentence.contains("the edited v2 must not") && sentence.contains("than v2 as promoted"), "{sentence}");
     // Another candidate is compared with it, too, and a look at the file is no way around.
     project.write_prompt("v3", BAD);
     for baseline in ["v2", "prompts/v2.prompt", "./prompts/v2.prompt"] {

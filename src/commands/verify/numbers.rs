@@ -40,6 +40,11 @@ pub(super) fn sentence(
     let context = SentenceContext {
         candidate: &recorded.candidate.name,
         baseline: recorded.baseline.as_ref().map(|prompt| prompt.name.as_str()),
+        edited: recorded.promotion.is_some()
+            && recorded
+                .baseline
+                .as_ref()
+                .is_some_and(|was| was.name == recorded.candidate.name && was.sha256 != recorded.candidate.sha256),
         simulated: recorded.simulated,
         replayed: recorded.replayed,
         cases: (recorded.dataset.cases, recorded.dataset.total),

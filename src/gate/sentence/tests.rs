@@ -10,6 +10,7 @@ use std::fmt::Write as _;
 const TOLD: SentenceContext<'static> = SentenceContext {
     candidate: "v2",
     baseline: Some("v1"),
+    edited: false,
     simulated: false,
     replayed: false,
     cases: (204, 204),
