@@ -188,7 +188,7 @@ fn clip(id: &str) -> String {
 /// What else than the prompts a difference, or none, may come from.
 fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> Result<Vec<String>, Error> {
     let mut doubts = Vec::new();
-    if let Some((from, to)) = store.asked_between(first.run, second.run)?
+    if let Some((from, to)) = store.request_period(first.run, second.run)?
         && to - from > DAY
     {
         doubts.push(format!(

@@ -66,7 +66,7 @@ settings! {
     /// Parts of the selected cases.
     pub struct Part("Cases") {
         /// Only the cases that failed in the newest run of the same candidate, or in run RUN
-        failed: Option<Earlier>, Kind::Run, "RUN" { scope: Scope::OneCall, weaker: Weaker::Selecting };
+        failed: Option<RunSelector>, Kind::Run, "RUN" { scope: Scope::OneCall, weaker: Weaker::Selecting };
         /// One part of the dataset, like 2/8; a part alone is never promoted
         shard: Option<Shard>, Kind::Pattern("^ *[0-9]+/[0-9]+ *$"), "I/N" { weaker: Weaker::Harmless };
     }
@@ -360,21 +360,21 @@ string_enum! {
     }
 }
 
-/// An earlier run.
+/// Which earlier run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Earlier {
+pub enum RunSelector {
     /// The newest of the same candidate.
     Newest,
     /// The one with this number.
     Number(i64),
 }
 
-impl Value for Earlier {
-    fn from_text(text: &str) -> Result<Earlier, String> {
+impl Value for RunSelector {
+    fn from_text(text: &str) -> Result<RunSelector, String> {
         match text {
-            "newest" => Ok(Earlier::Newest),
+            "newest" => Ok(RunSelector::Newest),
             number => match number.parse() {
-                Ok(number) if number > 0 => Ok(Earlier::Number(number)),
+                Ok(number) if number > 0 => Ok(RunSelector::Number(number)),
                 _ => Err(format!(
                     "`{number}` is not the number of a run; expected a whole number, or nothing for the newest"
                 )),

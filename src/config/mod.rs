@@ -35,15 +35,15 @@ pub(crate) use definition::Definition;
 pub use file::FileSettings;
 pub(crate) use groups::definition;
 pub use groups::{
-    Cache, Cases, Color, ConfigFile, Continuation, DifferenceRules, Earlier, Exceptions, LimitSettings, Output, Part,
-    Prompts, REPEATS, Recordings, Service, Transport, VerdictRules,
+    Cache, Cases, Color, ConfigFile, Continuation, DifferenceRules, Exceptions, LimitSettings, Output, Part, Prompts,
+    REPEATS, Recordings, RunSelector, Service, Transport, VerdictRules,
 };
 pub use key::secrets;
 pub use layers::{CommandLine, Environment, Layers, ModelChoice};
 pub use policy_base::{FileRole, PolicyBaseSettings, compare_files};
 pub use provider::{BatchService, BatchSettings};
 pub use schema::schema;
-pub use settings::{ArmSettings, Baseline, JudgeCalibration, Settings};
+pub use settings::{ArmSettings, Baseline, JudgeCalibration, Purpose, Settings};
 pub use tables::{EmbeddingSettings, JudgeSettings};
 pub use value::duration;
 pub use verification::VerificationSettings;

@@ -3,8 +3,8 @@
 use super::attempts::AttemptSettings;
 use super::definition::{Group as _, Origin};
 use super::groups::{
-    Cache, Cases, Color, Continuation, DifferenceRules, Earlier, Exceptions, GateTable, GuardrailTable, LimitSettings,
-    Output, Part, Prompts, Proposals, Recordings,
+    Cache, Cases, Color, Continuation, DifferenceRules, Exceptions, GateTable, GuardrailTable, LimitSettings, Output,
+    Part, Prompts, Proposals, Recordings, RunSelector,
 };
 use super::key;
 use super::layers::{Layers, ModelChoice};
@@ -62,7 +62,7 @@ pub struct DatasetSettings {
     pub selection: Selection,
     /// Samples per case and arm; 1..=1000.
     pub repeat: u32,
-    pub failed: Option<Earlier>,
+    pub failed: Option<RunSelector>,
     pub snapshots: bool,
 }
 
@@ -112,43 +112,25 @@ pub struct GateSettings {
 }
 
 /// What a call needs settings for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
     Verdict,
     /// Judges alone: no prompt is under test, and nothing is decided.
     Judges,
     /// A prompt against itself: nothing is decided, so what was accepted or is meant for single runs plays no part.
-    SameArms,
+    SelfComparison,
 }
 
 impl Layers {
-    pub fn settle(self) -> Result<Settings, Problems> {
-        self.settle_for(Purpose::Verdict)
-    }
-
-    pub fn settle_for_judges(self) -> Result<Settings, Problems> {
-        self.settle_for(Purpose::Judges)
-    }
-
-    /// The settings of a comparison of a prompt with itself: the one of the option, else the baseline, else the candidate.
-    pub fn settle_for_itself(mut self) -> Result<Settings, Problems> {
-        const UNUSED: [&str; 5] = ["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"];
-        for layer in [&mut self.options, &mut self.variables, &mut self.file.values] {
-            layer.retain(|key, _| !UNUSED.contains(key));
+    /// The settings of a call. For a comparison of a prompt with itself that is the one of the option, else the baseline, else
+    /// the candidate.
+    pub fn settings(mut self, purpose: Purpose) -> Result<Settings, Problems> {
+        if purpose == Purpose::SelfComparison {
+            const UNUSED: [&str; 5] = ["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"];
+            for layer in [&mut self.options, &mut self.variables, &mut self.file.values] {
+                layer.retain(|key, _| !UNUSED.contains(key));
+            }
         }
-        let settings = self.settle_for(Purpose::SameArms)?;
-        if settings.provider.target.def().replays {
-            return Err(Problem::new(
-                "recorded answers can't tell how much answers vary: both arms would get the same ones",
-            )
-            .expected("a target that answers anew")
-            .hint("give another --target")
-            .into());
-        }
-        Ok(settings)
-    }
-
-    fn settle_for(self, purpose: Purpose) -> Result<Settings, Problems> {
         let mut problems = self.problems.clone();
         let arms = self.arms(purpose, &mut problems);
         let Cases { case, tag, limit, repeat, .. } = self.group();
@@ -186,6 +168,13 @@ impl Layers {
                 return Err(problems);
             }
         };
+        if purpose == Purpose::SelfComparison && provider.target.def().replays {
+            problems.push(
+                Problem::new("recorded answers can't tell how much answers vary: both arms would get the same ones")
+                    .expected("a target that answers anew")
+                    .hint("give another --target"),
+            );
+        }
         // Only a verdict that asks nothing can do without.
         problems.extend(provider.missing_key.clone().filter(|_| purpose != Purpose::Verdict));
         // One proposal file cannot hold the answers of several candidates, and on an unattended machine nobody would look.
@@ -238,7 +227,7 @@ impl Layers {
             Purpose::Judges => {
                 Some(ArmSettings { prompt: String::new(), candidates: Vec::new(), baseline: Baseline::None, models })
             }
-            Purpose::SameArms => {
+            Purpose::SelfComparison => {
                 let Some(prompt) = self.own_baseline() else {
                     problems.push(no_prompt());
                     return None;

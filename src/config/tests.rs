@@ -3,7 +3,7 @@
 use super::definition::{Group as _, Scope};
 use super::groups::{self, GateTable, GuardrailTable, PolicyTable};
 use super::value::Kind;
-use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
+use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Purpose, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
 use crate::provider::gemini::Delivery;
 use crate::provider::vertex::Place;
@@ -19,10 +19,10 @@ fn options(pairs: &[(&'static str, &str)]) -> CommandLine {
     pairs.iter().fold(CommandLine::default(), |typed, (key, value)| typed.option(key, vec![(*value).to_owned()]))
 }
 
-fn settle(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
+fn settings_of(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    let settings = Layers::read(folder.path(), options(given), environment(variables)).settle()?;
+    let settings = Layers::read(folder.path(), options(given), environment(variables)).settings(Purpose::Verdict)?;
     // Whatever sends a request ends with it.
     match &settings.provider.missing_key {
         Some(problem) => Err(problem.clone().into()),
@@ -39,7 +39,7 @@ fn part<T>(
     file: &str,
     part: impl FnOnce(Settings) -> T,
 ) -> Result<T, String> {
-    settle(&[&PAIR[..], more].concat(), variables, file).map(part).map_err(|problems| problems.to_string())
+    settings_of(&[&PAIR[..], more].concat(), variables, file).map(part).map_err(|problems| problems.to_string())
 }
 
 fn message(result: Result<Settings, Problems>) -> String {
@@ -49,7 +49,7 @@ fn message(result: Result<Settings, Problems>) -> String {
 #[test]
 fn option_wins_over_environment_over_file_over_default() {
     let file = "candidate = \"f\"\nbaseline = \"b\"\nrepeat = 5\nconcurrency = 4\nmargin = 0.1";
-    let settings = settle(
+    let settings = settings_of(
         &[("prompt", "o")],
         &[
             ("PROMPTGATE_REPEAT", "7"),
@@ -72,7 +72,7 @@ fn option_wins_over_environment_over_file_over_default() {
 #[test]
 fn mistakes_are_listed_together_with_their_origin() {
     insta::assert_snapshot!(
-        message(settle(
+        message(settings_of(
             &[("prompt", "v2"), ("baseline", "v1"), ("timeout", "1 day")],
             &[("PROMPTGATE_CACHE", "always")],
             "repeat = 0\nconcurency = 3\n",
@@ -84,7 +84,7 @@ fn mistakes_are_listed_together_with_their_origin() {
     PROMPTGATE_CACHE: `always` is not known; expected use, refresh, off, only
     ");
     insta::assert_snapshot!(
-        message(settle(
+        message(settings_of(
             &[("prompt", "v2"), ("baseline", "v1"), ("timeout", "1 day")],
             &[("PROMPTGATE_CACHE", "always")],
             "repeat = 0\n",
@@ -98,7 +98,7 @@ fn mistakes_are_listed_together_with_their_origin() {
 #[test]
 fn what_holds_for_one_call_only_cannot_stand_in_the_file() {
     for key in ["dry_run", "no_gate", "resume"] {
-        let text = message(settle(&PAIR, &[], &format!("{key} = true")));
+        let text = message(settings_of(&PAIR, &[], &format!("{key} = true")));
         assert!(text.contains("holds for one call only"), "{text}");
     }
 }
@@ -125,7 +125,7 @@ fn answers_are_proposed_where_a_person_may_look_at_them() {
 
 #[test]
 fn a_broken_file_names_line_and_column() {
-    let text = message(settle(&PAIR, &[], "margin = 0.05\nalpha == 1\n"));
+    let text = message(settings_of(&PAIR, &[], "margin = 0.05\nalpha == 1\n"));
     assert!(text.starts_with("promptgate.toml:2:"), "{text}");
 }
 
@@ -194,19 +194,19 @@ fn each_target_has_its_own_variable_for_the_base_url() {
     ];
     for (target, port) in [("gemini", 1), ("vertex", 2), ("openai", 3)] {
         let given = [PAIR[0], PAIR[1], ("target", target)];
-        let settings = settle(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
+        let settings = settings_of(&given, &variables, "base_url = \"http://127.0.0.1:9\"").unwrap();
         assert_eq!(settings.provider.base_url, Some(format!("http://127.0.0.1:{port}")), "{target}");
         let own = [given[0], given[1], given[2], ("base_url", "http://127.0.0.1:8")];
-        assert_eq!(settle(&own, &variables, "").unwrap().provider.base_url.as_deref(), Some("http://127.0.0.1:8"));
+        assert_eq!(settings_of(&own, &variables, "").unwrap().provider.base_url.as_deref(), Some("http://127.0.0.1:8"));
     }
 }
 
 #[test]
 fn an_openai_service_has_no_default_model() {
     let given = [PAIR[0], PAIR[1], ("target", "openai"), ("base_url", "http://127.0.0.1:1/v1")];
-    assert_eq!(settle(&given, &[], "").unwrap().arms.models.resolve(None), "");
-    assert_eq!(settle(&given, &[], "").unwrap().arms.models.resolve(Some("front")), "front");
-    assert_eq!(settle(&given, &[], "model = \"file\"").unwrap().arms.models.resolve(None), "file");
+    assert_eq!(settings_of(&given, &[], "").unwrap().arms.models.resolve(None), "");
+    assert_eq!(settings_of(&given, &[], "").unwrap().arms.models.resolve(Some("front")), "front");
+    assert_eq!(settings_of(&given, &[], "model = \"file\"").unwrap().arms.models.resolve(None), "file");
 }
 
 #[test]
@@ -233,8 +233,9 @@ fn what_sends_nothing_needs_no_key_and_never_becomes_the_simulator_in_a_check() 
 
 #[test]
 fn waits_between_attempts_are_settings() {
-    let retry =
-        |variables: &[(&str, &str)], file: &str| settle(&PAIR, variables, file).map(|settings| settings.limits.retry());
+    let retry = |variables: &[(&str, &str)], file: &str| {
+        settings_of(&PAIR, variables, file).map(|settings| settings.limits.retry())
+    };
     assert_eq!(retry(&[], "").unwrap(), RetryPolicy::default());
     let policy =
         retry(&[("PROMPTGATE_RETRY_TOTAL", "5m")], "retry_base = \"250ms\"\nretry_max = 30\nretry_total = \"20m\"\n")
@@ -245,18 +246,18 @@ fn waits_between_attempts_are_settings() {
     );
     // A long first wait alone lifts the longest.
     assert_eq!(retry(&[], "retry_base = \"2m\"").unwrap().max, Duration::from_secs(120));
-    let text = message(settle(&PAIR, &[], "retry_base = 20\nretry_max = 10\n"));
+    let text = message(settings_of(&PAIR, &[], "retry_base = 20\nretry_max = 10\n"));
     assert!(text.starts_with("promptgate.toml:2:13: is shorter than retry_base"), "{text}");
 }
 
 #[test]
 fn prices_are_settings_of_the_file_alone() {
-    let settings = settle(&PAIR, &[], "[prices.m]\ninput = 1\noutput = 2\n").unwrap();
+    let settings = settings_of(&PAIR, &[], "[prices.m]\ninput = 1\noutput = 2\n").unwrap();
     assert_eq!(settings.prices.list().own, 1);
-    assert!(message(settle(&PAIR, &[], "[price.m]\ninput = 1\noutput = 2\n")).contains("did you mean `prices`?"));
-    let both = message(settle(&PAIR, &[], "repeats = 3\n[prices.m]\ninput = 1\n"));
+    assert!(message(settings_of(&PAIR, &[], "[price.m]\ninput = 1\noutput = 2\n")).contains("did you mean `prices`?"));
+    let both = message(settings_of(&PAIR, &[], "repeats = 3\n[prices.m]\ninput = 1\n"));
     assert!(both.contains("`repeats` is not a setting") && both.contains("`output` is missing"), "{both}");
-    let settings = settle(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
+    let settings = settings_of(&PAIR, &[("PROMPTGATE_MAX_TOKENS", "7")], "max_tokens = 9").unwrap();
     assert_eq!(settings.limits.max_tokens, Some(7));
 }
 
@@ -265,12 +266,12 @@ fn a_key_file_is_read_and_never_shown() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("key");
     std::fs::write(&path, "secret-key-1\n").unwrap();
-    let settings = settle(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
+    let settings = settings_of(&PAIR, &[("GEMINI_API_KEY_FILE", path.to_str().unwrap())], "").unwrap();
     assert_eq!(settings.provider.target, TargetKind::Gemini);
     assert_eq!(settings.provider.key_file, Some(path.clone()));
     assert!(!format!("{settings:?}").contains("secret"));
     let variables = [("GEMINI_API_KEY", "another-key"), ("GEMINI_API_KEY_FILE", path.to_str().unwrap())];
-    assert_eq!(settle(&PAIR, &variables, "").unwrap().provider.key_file, None, "the variable wins");
+    assert_eq!(settings_of(&PAIR, &variables, "").unwrap().provider.key_file, None, "the variable wins");
 }
 
 #[test]
@@ -279,7 +280,7 @@ fn settings_can_be_looked_at_without_showing_a_key() {
         let environment = environment(&[(name, "a-secret-key")]);
         let layers = Layers::read(Path::new("."), options(&PAIR), environment.clone());
         let written = format!("{layers:?}");
-        let shown = format!("{written} {:?} {:?}", layers.settle(), secrets(&environment));
+        let shown = format!("{written} {:?} {:?}", layers.settings(Purpose::Verdict), secrets(&environment));
         assert!(!shown.contains("a-secret-key"), "{shown}");
         assert_eq!(secrets(&environment).len(), 1);
     }
@@ -288,13 +289,13 @@ fn settings_can_be_looked_at_without_showing_a_key() {
 #[test]
 fn without_a_baseline_a_pass_rate_is_required() {
     let none = [("prompt", "v2"), ("baseline", "none")];
-    assert!(message(settle(&none, &[], "")).contains("--min-pass-rate"));
-    assert!(settle(&[none[0], none[1], ("min_pass_rate", "0.9")], &[], "").is_ok());
-    assert!(settle(&[none[0], none[1], ("no_gate", "true")], &[], "").is_ok());
+    assert!(message(settings_of(&none, &[], "")).contains("--min-pass-rate"));
+    assert!(settings_of(&[none[0], none[1], ("min_pass_rate", "0.9")], &[], "").is_ok());
+    assert!(settings_of(&[none[0], none[1], ("no_gate", "true")], &[], "").is_ok());
     let beside = [("prompt", "v2"), ("baseline", "v1"), ("min_pass_rate", "0.9")];
-    assert!(message(settle(&beside, &[], "")).contains("plays no part beside a baseline"));
-    assert!(message(settle(&[("prompt", "v2")], &[], "")).contains("no baseline is named"));
-    assert!(message(settle(&[("baseline", "v2")], &[], "")).contains("no prompt is named"));
+    assert!(message(settings_of(&beside, &[], "")).contains("plays no part beside a baseline"));
+    assert!(message(settings_of(&[("prompt", "v2")], &[], "")).contains("no baseline is named"));
+    assert!(message(settings_of(&[("baseline", "v2")], &[], "")).contains("no prompt is named"));
 }
 
 #[test]
@@ -311,7 +312,7 @@ fn the_model_of_the_front_matter_loses_against_options_and_wins_over_the_file() 
 
 #[test]
 fn unknown_variables_are_warned_about() {
-    let settings = settle(&PAIR, &[("PROMPTGATE_REPEATS", "3")], "").unwrap();
+    let settings = settings_of(&PAIR, &[("PROMPTGATE_REPEATS", "3")], "").unwrap();
     assert!(settings.warnings[0].to_string().contains("did you mean PROMPTGATE_REPEAT?"));
 }
 
@@ -338,7 +339,7 @@ fn version_delivery_and_strictness_come_from_every_place() {
     assert_eq!(seen(&[], &[("GOOGLE_GENAI_API_VERSION", " ")], file).0, "v1");
     for wrong in ["", "1", "v", "v1/x", "latest"] {
         let given = [&PAIR[..], &[("api_version", wrong)]].concat();
-        let said = message(settle(&given, &[], ""));
+        let said = message(settings_of(&given, &[], ""));
         assert!(said.contains("no version of the api"), "{wrong}: {said}");
     }
 }
@@ -360,7 +361,7 @@ fn only_the_gemini_api_streams_and_has_versions() {
         let given = |more: &[(&'static str, &'static str)]| {
             let given = [&PAIR[..], &[("target", target)], more].concat();
             let answers = usize::from(target == "recorded");
-            settle(
+            settings_of(
                 &given,
                 &[&key[..1], &key[1..1 + answers], &key[2..]].concat(),
                 "stream = true\napi_version = \"v1\"",
@@ -397,24 +398,24 @@ fn the_calibration_of_judges_has_a_usual_place_and_has_to_be_there_where_it_is_n
     let variable = [("PROMPTGATE_JUDGE_CALIBRATION", "v.json")];
     assert_eq!(found(&[], &variable, file), ("v.json".to_owned(), true));
     assert_eq!(found(&[("judge_calibration", "o.json")], &variable, file), ("o.json".to_owned(), true));
-    assert!(message(settle(&[&PAIR[..], &[("judge_calibration", " ")]].concat(), &[], "")).contains("is empty"));
+    assert!(message(settings_of(&[&PAIR[..], &[("judge_calibration", " ")]].concat(), &[], "")).contains("is empty"));
 }
 
 #[test]
 fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     let folder = tempfile::tempdir().unwrap();
     let layers = || Layers::read(folder.path(), options(&[("target", "sim"), ("margin", "0.1")]), environment(&[]));
-    assert!(message(layers().settle()).contains("no prompt is named"));
-    let settings = layers().settle_for_judges().unwrap();
+    assert!(message(layers().settings(Purpose::Verdict)).contains("no prompt is named"));
+    let settings = layers().settings(Purpose::Judges).unwrap();
     assert_eq!((settings.gate.policy.margin, settings.gate.gated), (0.1, false));
     // What is wrong elsewhere is still wrong.
     let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), environment(&[]));
-    assert!(message(wrong.settle_for_judges()).contains("--retries"));
+    assert!(message(wrong.settings(Purpose::Judges)).contains("--retries"));
 }
 
 #[test]
 fn the_rules_of_tags_come_from_the_file_or_from_variables() {
-    let policy = |variables: &[(&str, &str)], file: &str| settle(&PAIR_SIM, variables, file).unwrap().gate.policy;
+    let policy = |variables: &[(&str, &str)], file: &str| settings_of(&PAIR_SIM, variables, file).unwrap().gate.policy;
     assert_eq!(policy(&[], ""), Policy::default());
     let file = "[gate]\nslice_margin = 0.2\nslice_q = 0.01\ncritical_tags = [\"b\", \"a\", \"b\"]\n";
     let expected = Policy {
@@ -436,7 +437,7 @@ const PAIR_SIM: [(&str, &str); 3] = [("prompt", "v2"), ("baseline", "v1"), ("tar
 #[test]
 fn rules_of_tags_out_of_range_are_reported_where_they_stand() {
     insta::assert_snapshot!(
-        message(settle(
+        message(settings_of(
             &PAIR_SIM,
             &[("PROMPTGATE_SLICE_Q", "NaN")],
             "[gate]\nslice_margin = -1\ncritical_tags = \"a\"\ncritical_margin = 0.6\n",
@@ -448,7 +449,7 @@ fn rules_of_tags_out_of_range_are_reported_where_they_stand() {
     promptgate.toml:4:19: `critical_margin` is 0.6
       expected: more than 0, at most 0.5; 0.1 means 10 points of a critical tag's pass rate
     ");
-    insta::assert_snapshot!(message(settle(&PAIR_SIM, &[], "slice_q = 0.1\n[gate]\ncritical_margin = 0.1\n")), @r#"
+    insta::assert_snapshot!(message(settings_of(&PAIR_SIM, &[], "slice_q = 0.1\n[gate]\ncritical_margin = 0.1\n")), @r#"
     promptgate.toml:1:1: `slice_q` is not a setting
       help: it stands in the table [gate]
     promptgate.toml:3:19: `critical_margin` plays no part without critical tags
@@ -459,7 +460,7 @@ fn rules_of_tags_out_of_range_are_reported_where_they_stand() {
 #[test]
 fn guardrails_are_shares_and_off_unless_set() {
     let guardrails = |variables: &[(&str, &str)], file: &str| {
-        let policy = settle(&PAIR_SIM, variables, file).unwrap().gate.policy;
+        let policy = settings_of(&PAIR_SIM, variables, file).unwrap().gate.policy;
         policy.guardrails
     };
     assert!(guardrails(&[], "").is_empty());
@@ -479,7 +480,7 @@ fn guardrails_are_shares_and_off_unless_set() {
 #[test]
 fn absurd_guardrails_are_reported_where_they_stand() {
     insta::assert_snapshot!(
-        message(settle(
+        message(settings_of(
             &PAIR_SIM,
             &[("PROMPTGATE_GUARDRAIL_TRUNCATION_RATE", "nan"), ("PROMPTGATE_GUARDRAIL_COSTS", "1")],
             "[gate.guardrails]\nlatency_p95 = 20\ncost = 0\noutput_tokens = -0.1\nrefusal_rate = 0.6\n",
@@ -496,7 +497,7 @@ fn absurd_guardrails_are_reported_where_they_stand() {
       expected: more than 0, at most 0.5; 0.02 means 2 points more than the baseline
     ");
     insta::assert_snapshot!(
-        message(settle(&PAIR_SIM, &[], "[gate.guardrails]\nlatency_p95 = \"20%\"\ncost = inf\n")), @"
+        message(settings_of(&PAIR_SIM, &[], "[gate.guardrails]\nlatency_p95 = \"20%\"\ncost = inf\n")), @"
     promptgate.toml:2:15: `20%` is not a number; write a share, 0.2 for 20%
     promptgate.toml:3:8: `guardrail_cost` is inf
       expected: more than 0, at most 5; 0.2 means 20% more than the baseline
@@ -509,7 +510,7 @@ fn rules_of_a_comparison_mean_nothing_without_a_baseline() {
     for (file, place) in [("[gate]\ncritical_tags = [\"a\"]\n", "2:17"), ("[gate.guardrails]\ncost = 0.1\n", "2:8")] {
         let expected = "without a baseline there is nothing to be worse than, so it would promise what nobody checks\n  \
                         help: leave it out, name a baseline, or give --no-gate";
-        assert_eq!(message(settle(&given, &[], file)), format!("promptgate.toml:{place}: {expected}"));
+        assert_eq!(message(settings_of(&given, &[], file)), format!("promptgate.toml:{place}: {expected}"));
     }
 }
 
@@ -557,30 +558,31 @@ fn what_ci_tells_of_the_base_wins_over_file_and_caller() {
     for consent in
         [" ", "agreed", "abc=agreed", &format!("{digest}= "), &format!("{digest}=x\nagreed"), &"x".repeat(5_001)]
     {
-        let told = message(settle(&[PAIR[0], PAIR[1], ("accept_weaker", consent)], &[], ""));
+        let told = message(settings_of(&[PAIR[0], PAIR[1], ("accept_weaker", consent)], &[], ""));
         assert!(told.contains("--accept-weaker: "), "{told}");
     }
 }
 
 #[test]
 fn several_prompts_are_a_list_with_a_folder_each() {
-    let settings = settle(&[("prompt", "v2, git:main:v3"), ("baseline", "v1"), ("target", "sim")], &[], "").unwrap();
+    let settings =
+        settings_of(&[("prompt", "v2, git:main:v3"), ("baseline", "v1"), ("target", "sim")], &[], "").unwrap();
     let folders: Vec<(&str, &str)> =
         settings.arms.candidates.iter().map(|candidate| (candidate.name.as_str(), candidate.folder.as_str())).collect();
     assert_eq!(settings.arms.prompt, "v2");
     assert_eq!(folders, [("v2", "v2"), ("git:main:v3", "v3")]);
     assert!(!settings.dataset.snapshots);
-    let one = settle(&PAIR_SIM, &[], "").unwrap();
+    let one = settings_of(&PAIR_SIM, &[], "").unwrap();
     assert!(one.arms.candidates.is_empty());
     for (baseline, message) in [("git:main", "a revision alone is another baseline"), ("v1", ""), ("git:main:v1", "")] {
-        let settled = settle(&[("prompt", "v2,v3"), ("baseline", baseline), ("target", "sim")], &[], "");
+        let settled = settings_of(&[("prompt", "v2,v3"), ("baseline", baseline), ("target", "sim")], &[], "");
         assert_eq!(settled.is_err(), !message.is_empty(), "{baseline}");
         if settled.is_err() {
             assert!(self::message(settled).contains(message), "{baseline}");
         }
     }
     let all_at_once =
-        message(settle(&[("prompt", "v2,v2,,prompts/v2.md"), ("baseline", "v1"), ("target", "sim")], &[], ""));
+        message(settings_of(&[("prompt", "v2,v2,,prompts/v2.md"), ("baseline", "v1"), ("target", "sim")], &[], ""));
     for told in ["a name between commas is empty", "`v2` is named twice", "in one folder, `v2`"] {
         assert!(all_at_once.contains(told), "{all_at_once}");
     }
@@ -588,10 +590,10 @@ fn several_prompts_are_a_list_with_a_folder_each() {
 
 #[test]
 fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
-    let settle = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
+    let settings_of = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-        Layers::read(folder.path(), options(given), environment(variables)).settle_for_itself()
+        Layers::read(folder.path(), options(given), environment(variables)).settings(Purpose::SelfComparison)
     };
     let both = "candidate = \"v2\"\nbaseline = \"v1\"\n";
     for (given, variables, file, name) in [
@@ -604,17 +606,17 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
         (&[], &[], "candidate = \"git:dev:v2\"\nbaseline = \"git:main\"\n", "git:main:v2"),
         (&[], &[], "baseline = \"git:main:v1\"\n", "git:main:v1"),
     ] {
-        let settings = settle(given, variables, file).unwrap();
+        let settings = settings_of(given, variables, file).unwrap();
         assert_eq!(settings.arms.prompt, name);
         assert_eq!(settings.arms.baseline, Baseline::Prompt(name.to_owned()));
         assert!(!settings.gate.gated);
         assert_eq!(settings.gate.policy.min_pass_rate, None);
     }
-    let shard = settle(&[], &[("PROMPTGATE_SHARD", "1/2")], both).unwrap();
+    let shard = settings_of(&[], &[("PROMPTGATE_SHARD", "1/2")], both).unwrap();
     assert_eq!(shard.dataset.selection.shard, None);
-    assert!(message(settle(&[], &[], "")).contains("no prompt is named"));
+    assert!(message(settings_of(&[], &[], "")).contains("no prompt is named"));
     assert!(
-        message(settle(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))
+        message(settings_of(&[("answers", "a.jsonl"), ("target", "recorded")], &[], both))
             .contains("recorded answers can't")
     );
 }

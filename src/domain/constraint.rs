@@ -58,17 +58,17 @@ pub struct TextConstraint {
     pub relation: TextRelation,
     /// At least one text.
     pub texts: Vec<String>,
-    /// What the comparison overlooks.
-    pub overlooks: Overlooks,
+    /// What the comparison ignores.
+    pub folding: TextFolding,
 }
 
-/// What a comparison of texts overlooks.
+/// What a comparison of texts ignores.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Overlooks {
+pub struct TextFolding {
     /// Upper and lower case.
-    pub case: bool,
+    pub ignore_case: bool,
     /// White space and Unicode forms.
-    pub form: bool,
+    pub normalize: bool,
 }
 
 /// How an answer's text is related to some texts.

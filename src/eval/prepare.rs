@@ -13,7 +13,7 @@ use super::survey::{self, Survey, SurveyScope};
 use super::target::Targets;
 use super::versions::{Versions, open_versions};
 use super::{calibration, now};
-use crate::config::{Cache, Earlier, Settings};
+use crate::config::{Cache, RunSelector, Settings};
 use crate::domain::{
     Arm, BaselinePromotion, Changes, Estimand, Problem, Problems, Quarantine, RunInfo, Sequential, Usage, digest, hex,
 };
@@ -259,8 +259,8 @@ fn select(settings: &Settings) -> Result<Selection, Error> {
         return Ok(selection);
     };
     let number = match earlier {
-        Earlier::Newest => None,
-        Earlier::Number(number) => Some(number),
+        RunSelector::Newest => None,
+        RunSelector::Number(number) => Some(number),
     };
     let store = Store::open(&store_folder(&settings.root)?)?;
     let Some((run, cases)) = store.not_passed(&settings.arms.prompt, number)? else {

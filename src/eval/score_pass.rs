@@ -44,8 +44,8 @@ pub(crate) struct ScorePass<'a> {
     scope: AnalysisScope<'a>,
 }
 
-/// Receives each scored case: its index among the selected ones, its row, and where outcomes for the store go.
-type Watch<'w> = dyn FnMut(u64, &CaseRow, &mut Vec<(CaseId, Option<&'static str>)>) + 'w;
+/// Receives each scored case: its index among the selected ones, its row, and the list of outcomes for the store.
+type RowVisitor<'w> = dyn FnMut(u64, &CaseRow, &mut Vec<(CaseId, Option<&'static str>)>) + 'w;
 
 impl<'a> ScorePass<'a> {
     pub(crate) fn new(
@@ -85,7 +85,7 @@ impl<'a> ScorePass<'a> {
         &self,
         source: CaseSource<'_>,
         wanted: &dyn Fn(u64, &Case) -> bool,
-        watch: &mut Watch<'_>,
+        visit: &mut RowVisitor<'_>,
     ) -> Result<ScoredRun, Error> {
         let mut tally = ScoreTally::new(self);
         // Whatever comes of it, somebody may see it from here on.
@@ -100,11 +100,11 @@ impl<'a> ScorePass<'a> {
                 batch.push((index, case));
             }
             if batch.len() == size {
-                self.batch(&mut batch, &mut tally, watch);
+                self.batch(&mut batch, &mut tally, visit);
             }
             ControlFlow::Continue(())
         })?;
-        self.batch(&mut batch, &mut tally, watch);
+        self.batch(&mut batch, &mut tally, visit);
         Ok(tally.finish())
     }
 
@@ -123,7 +123,7 @@ impl<'a> ScorePass<'a> {
         }
     }
 
-    fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, watch: &mut Watch<'_>) {
+    fn batch(&self, cases: &mut Vec<(u64, Case)>, tally: &mut ScoreTally<'_>, visit: &mut RowVisitor<'_>) {
         let slots = self.slots(cases, tally);
         let judgements = {
             let systems: Vec<Arms<Option<String>>> =
@@ -159,7 +159,7 @@ impl<'a> ScorePass<'a> {
             } else {
                 tally.comparing.add_unanalyzed(&row);
             }
-            watch(index, &row, &mut outcomes);
+            visit(index, &row, &mut outcomes);
         }
         let outcomes = outcomes.iter().map(|(id, outcome)| (id.as_str(), *outcome));
         if tally.scored.store_failed.is_none()

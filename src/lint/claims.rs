@@ -11,7 +11,7 @@
 //! known here but asked of the matcher itself ([`Matchers`]), so a new matcher takes part without a line here.
 
 use super::Matchers;
-use crate::domain::{CheckSpec, Constraint, JsonSays, Logic, Overlooks, Range, TextConstraint, TextRelation};
+use crate::domain::{CheckSpec, Constraint, JsonSays, Logic, Range, TextConstraint, TextFolding, TextRelation};
 use serde_json::{Map, Value, json};
 
 /// Beyond this many claims the rest of a case is not compared: the work grows with their square.
@@ -70,10 +70,13 @@ fn flatten(check: &CheckSpec, holds: bool, from: usize, matchers: &dyn Matchers,
 
 /// The check of each of its texts.
 fn one_by_one(check: &CheckSpec, of: TextConstraint) -> impl Iterator<Item = CheckSpec> {
-    let Overlooks { case, form } = of.overlooks;
+    let TextFolding { ignore_case, normalize } = of.folding;
     let list = check.args.is_array() || check.args.get("values").is_some();
     of.texts.into_iter().map(move |text| {
-        let mut args = Map::from_iter([("ignore_case".to_owned(), case.into()), ("normalize".to_owned(), form.into())]);
+        let mut args = Map::from_iter([
+            ("ignore_case".to_owned(), ignore_case.into()),
+            ("normalize".to_owned(), normalize.into()),
+        ]);
         match list {
             true => args.insert("values".to_owned(), json!([text])),
             false => args.insert("value".to_owned(), text.into()),
@@ -170,7 +173,7 @@ impl Relations<'_> {
         let (of_a, of_b) = (self.matchers.constraint(a), self.matchers.constraint(b));
         match (of_a, of_b) {
             (Some(Constraint::Text(one)), _) if one.relation == TextRelation::Is => {
-                one.texts.iter().all(|text| self.refuses(b, text, one.overlooks))
+                one.texts.iter().all(|text| self.refuses(b, text, one.folding))
             }
             (Some(Constraint::Text(one)), Some(Constraint::Text(other))) => {
                 let lacks = |check: &CheckSpec, texts: &TextConstraint| {
@@ -183,7 +186,7 @@ impl Relations<'_> {
             (Some(Constraint::Text(one)), Some(Constraint::Range(length))) => {
                 let shortest = one.texts.iter().map(|text| text.chars().count()).min();
                 one.relation != TextRelation::ContainsAll
-                    && one.overlooks == Overlooks::default()
+                    && one.folding == TextFolding::default()
                     && length.measure == Range::CHARS
                     && shortest.is_some_and(|shortest| shortest as f64 > length.max)
             }
@@ -215,8 +218,8 @@ impl Relations<'_> {
             && one.relation == TextRelation::Is
         {
             let covered = match &of_b {
-                _ if one.overlooks == Overlooks::default() => true,
-                Some(Constraint::Text(other)) => covers(other.overlooks, one.overlooks),
+                _ if one.folding == TextFolding::default() => true,
+                Some(Constraint::Text(other)) => covers(other.folding, one.folding),
                 Some(_) | None => false,
             };
             if covered && one.texts.iter().all(passes) {
@@ -233,7 +236,7 @@ impl Relations<'_> {
             (Some(Constraint::Text(one)), Some(Constraint::Text(other)))
                 if found_within(one.relation, other.relation) =>
             {
-                covers(other.overlooks, one.overlooks) && one.texts.iter().all(passes)
+                covers(other.folding, one.folding) && one.texts.iter().all(passes)
             }
             (Some(Constraint::Range(one)), Some(Constraint::Range(other))) => {
                 one.measure == other.measure && one.min >= other.min && one.max <= other.max
@@ -251,8 +254,8 @@ impl Relations<'_> {
     }
 
     /// No answer that is this text, but for what is overlooked, passes the check.
-    fn refuses(&self, check: &CheckSpec, text: &str, overlooks: Overlooks) -> bool {
-        if overlooks == Overlooks::default() {
+    fn refuses(&self, check: &CheckSpec, text: &str, folding: TextFolding) -> bool {
+        if folding == TextFolding::default() {
             return self.matchers.passes(check, text) == Some(false);
         }
         texts_of(check, self.matchers).is_some() && self.matchers.passes(&lenient(check), text) == Some(false)
@@ -275,9 +278,9 @@ fn found_within(one: TextRelation, other: TextRelation) -> bool {
     )
 }
 
-/// Overlooks all that the other one overlooks.
-fn covers(one: Overlooks, other: Overlooks) -> bool {
-    (one.case || !other.case) && (one.form || !other.form)
+/// Ignores all that the other one ignores.
+fn covers(one: TextFolding, other: TextFolding) -> bool {
+    (one.ignore_case || !other.ignore_case) && (one.normalize || !other.normalize)
 }
 
 /// What a decimal tolerance leaves of rounding must not make two ranges that touch exclude each other.

@@ -1,7 +1,7 @@
 //! What checks say of answers without looking at one, from their arguments. Where an option is not known here, nothing: it
 //! may change what the others mean.
 
-use crate::domain::{Constraint, JsonSays, Overlooks, Range, TextConstraint, TextRelation};
+use crate::domain::{Constraint, JsonSays, Range, TextConstraint, TextFolding, TextRelation};
 use serde_json::{Map, Value, json};
 
 /// The arguments are not a map, or a map of these keys alone.
@@ -27,7 +27,7 @@ pub(super) fn text(args: &Value, relation: TextRelation, key: &str) -> Option<Co
     Some(Constraint::Text(TextConstraint {
         relation,
         texts,
-        overlooks: Overlooks { case: flag("ignore_case"), form: flag("normalize") },
+        folding: TextFolding { ignore_case: flag("ignore_case"), normalize: flag("normalize") },
     }))
 }
 

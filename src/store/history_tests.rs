@@ -333,7 +333,7 @@ fn outcomes_of_the_newest_runs_are_kept_and_always_those_of_the_newest() {
 fn the_time_between_answers_is_that_of_both_runs() {
     let (_folder, store) = opened();
     let (first, second) = (begin(&store, 1, 2, None), begin(&store, 1, 3, None));
-    assert_eq!(store.asked_between(first.id.0, second.id.0).unwrap(), None);
+    assert_eq!(store.request_period(first.id.0, second.id.0).unwrap(), None);
     for (row, at) in [(1, 500), (2, 100), (3, 900)] {
         store
             .connection
@@ -346,7 +346,7 @@ fn the_time_between_answers_is_that_of_both_runs() {
     }
     note(&store, &first, 1, &[(1, OutcomeCode::Pass)]);
     note(&store, &second, 1, &[(2, OutcomeCode::Pass)]);
-    assert_eq!(store.asked_between(first.id.0, second.id.0).unwrap(), Some((100, 500)));
+    assert_eq!(store.request_period(first.id.0, second.id.0).unwrap(), Some((100, 500)));
 }
 
 /// Of two planned answers to each of 20 cases one fails: a variance of 1/2 within a case. Own scores are all alike.

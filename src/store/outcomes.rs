@@ -163,7 +163,7 @@ impl Store {
 
     /// When the first and the last of the candidates' answers of two runs were asked for, in seconds since 1970; `None`
     /// without any answer.
-    pub fn asked_between(&self, first: i64, second: i64) -> Result<Option<(i64, i64)>, StoreError> {
+    pub fn request_period(&self, first: i64, second: i64) -> Result<Option<(i64, i64)>, StoreError> {
         self.row(
             "look up when answers were asked for",
             "SELECT min(created_at), max(created_at) FROM answers
