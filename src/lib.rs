@@ -87,7 +87,7 @@ pub mod internals {
         }
     }
     pub mod runner {
-        pub use crate::runner::{Limits, Price, RetryPolicy, RunSummary, StopReason, run};
+        pub use crate::runner::{Limits, LiveRun, RetryPolicy, RunSummary, StopReason};
     }
     pub mod scoring {
         pub use crate::scoring::{CaseAnswers, Commands, MATCHERS, ReplyCache, Rules, Sample, passes_text, score};

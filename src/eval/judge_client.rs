@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::plan::price::Tier;
 use crate::provider::AnyProvider;
-use crate::runner::{self, Limits, Price, RunSummary, Spend, StopReason};
+use crate::runner::{Limits, LiveRun, Price, RunSummary, Spend, StopReason};
 use crate::scoring::{self, CaseAnswers, Commands, ReplyCache, ScoredAnswer};
 use crate::store::{RunId, Store, Writer};
 use std::collections::{BTreeMap, HashMap};
@@ -304,15 +304,15 @@ impl JudgeClient<'_> {
         let today = OffsetDateTime::now_utc().date();
         let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
         let (sender, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
-        let running = workers.spawn(runner::run(
-            queue,
-            Arc::new(provider),
-            self.limits(),
+        let live = LiveRun {
+            target: Arc::new(provider),
+            limits: self.limits(),
             price,
-            sink,
-            Arc::new(Silent) as Arc<dyn Progress>,
-            self.interrupt.token.clone(),
-        ));
+            keep: sink,
+            progress: Arc::new(Silent),
+            cancel: self.interrupt.token.clone(),
+        };
+        let running = workers.spawn(live.run(queue));
         for job in jobs {
             if sender.blocking_send(job).is_err() {
                 break;

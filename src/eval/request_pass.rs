@@ -10,7 +10,7 @@ use super::usage_estimate::UsageEstimate;
 use crate::config::{BatchSettings, Cache};
 use crate::domain::{Arm, Event, Failure, FailureKind, Job, JobResult, Problem, Progress, RequestMeta, Source};
 use crate::error::Error;
-use crate::runner::{self, BatchRun, Expect, Limits, RunSummary, Spend, StopReason};
+use crate::runner::{self, BatchRun, Expect, Limits, LiveRun, RunSummary, Spend, StopReason};
 use crate::store::{Store, Writer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -92,15 +92,17 @@ fn send(
             };
             workers.spawn(batched.run(queue))
         }
-        None => workers.spawn(runner::run(
-            queue,
-            Arc::new(context.targets.provider()),
-            limits,
-            price,
-            Arc::clone(&writer),
-            Arc::clone(state.hooks.progress),
-            state.hooks.interrupt.token.clone(),
-        )),
+        None => {
+            let live = LiveRun {
+                target: Arc::new(context.targets.provider()),
+                limits,
+                price,
+                keep: Arc::clone(&writer),
+                progress: Arc::clone(state.hooks.progress),
+                cancel: state.hooks.interrupt.token.clone(),
+            };
+            workers.spawn(live.run(queue))
+        }
     };
     let walk = SampleWalk { context, store: Some(store), run: Some(run), retries: &state.retries, phase };
     let dispatch =

@@ -1,21 +1,16 @@
 //! Is the candidate good enough? Against a baseline, or alone against a required pass rate.
 
-use super::looks::Levels;
-use super::statistics::{Statistics, mean_rate, share};
-use super::{phrases, reason, sample_size};
-use crate::domain::{Comparison, Policy, Reason, ReasonCode, SampleSize};
+use super::statistics::{mean_rate, share};
+use super::{Analysis, phrases, reason, sample_size};
+use crate::domain::{Comparison, Reason, ReasonCode, SampleSize};
 use crate::stats::proportions;
 use crate::stats::rule::Rule;
 use crate::stats::score_test::Differences;
 
 /// The comparison of the two arms. Block if being worse by more than the tolerance is shown even with every missing
 /// answer in the candidate's favour; promote if being worse by the margin is excluded even with every one against it.
-pub(super) fn paired(
-    policy: &Policy,
-    levels: &Levels,
-    comparison: &Comparison,
-    statistics: &Statistics,
-) -> (Reason, Option<SampleSize>) {
+pub(super) fn paired(analysis: &Analysis<'_>) -> (Reason, Option<SampleSize>) {
+    let Analysis { policy, levels, comparison, statistics, .. } = analysis;
     let rule = Rule::of(policy);
     let blocks = |arm: &Differences| rule.blocks(arm);
     let doubtful = |arm: &Differences| rule.blocks_at(arm, arm.critical(levels.alpha.max(levels.block)));
@@ -73,12 +68,8 @@ fn hangs_on_missing(comparison: &Comparison, missing: u64, numbers: &str) -> Rea
 }
 
 /// Without a baseline: the pass rate against the required one, by one-sided bounds over cases (`proportions::conservative`).
-pub(super) fn absolute(
-    policy: &Policy,
-    levels: &Levels,
-    comparison: &Comparison,
-    statistics: &Statistics,
-) -> (Reason, Option<SampleSize>) {
+pub(super) fn absolute(analysis: &Analysis<'_>) -> (Reason, Option<SampleSize>) {
+    let Analysis { policy, levels, comparison, statistics, .. } = analysis;
     let Some(required) = policy.min_pass_rate else {
         let message = "nothing to compare with: set --baseline, or a required pass rate with --min-pass-rate";
         return (reason(ReasonCode::NotGated, message), None);

@@ -235,11 +235,8 @@ impl Analysis<'_> {
     }
 
     fn analyze_effect(&self, incomplete: bool, findings: &mut Findings) {
-        let Analysis { policy, levels, comparison, statistics, .. } = self;
-        let (mut reason, advice) = match comparison.has_baseline {
-            true => effect::paired(policy, levels, comparison, statistics),
-            false => effect::absolute(policy, levels, comparison, statistics),
-        };
+        let comparison = self.comparison;
+        let (mut reason, advice) = if comparison.has_baseline { effect::paired(self) } else { effect::absolute(self) };
         self.judges.explain(&mut reason);
         if reason.code == ReasonCode::TooFew {
             reason.message.push_str(&looks::next_attempt(self.facts.look));

@@ -48,15 +48,10 @@ impl Plan {
         case_index * self.per_case()
     }
 
-    /// Position of the first answer beyond the plan of a case, in a run of so many `cases`. They stand behind all planned
-    /// ones, [`BEYOND`] places a case, in the order of their repeats.
-    pub fn first_beyond(&self, cases: u64, case_index: u64) -> u64 {
-        self.first(cases) + case_index * u64::from(BEYOND)
-    }
-
-    /// Position of a repeat of the candidate beyond the planned ones, of which there are at most [`BEYOND`].
+    /// Position of a repeat of the candidate beyond the planned ones, of which there are at most [`BEYOND`], in a run of so many
+    /// `cases`. They stand behind all planned ones, [`BEYOND`] places a case, in the order of their repeats.
     pub fn beyond(&self, cases: u64, case_index: u64, repeat: u32) -> u64 {
-        self.first_beyond(cases, case_index) + u64::from(repeat.saturating_sub(self.repeats + 1))
+        self.first(cases) + case_index * u64::from(BEYOND) + u64::from(repeat.saturating_sub(self.repeats + 1))
     }
 }
 
@@ -87,8 +82,7 @@ mod tests {
             [(1, Arm::Baseline), (1, Arm::Candidate), (2, Arm::Baseline), (2, Arm::Candidate)]
         );
         assert_eq!(plan.first(3), 12);
-        assert_eq!((plan.first_beyond(3, 0), plan.beyond(3, 0, 3)), (12, 12));
-        assert_eq!((plan.first_beyond(3, 1), plan.beyond(3, 1, 12)), (22, 31));
+        assert_eq!((plan.beyond(3, 0, 3), plan.beyond(3, 1, 3), plan.beyond(3, 1, 12)), (12, 22, 31));
     }
 
     #[test]

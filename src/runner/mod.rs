@@ -144,40 +144,46 @@ pub enum StopReason {
     StoreFailed(String),
 }
 
-/// Runs until the jobs end, everything is cancelled, the budget is spent, or a failure occurs that every further request
-/// would share (refused key, spent quota, service down).
-///
-/// Each job ends in one arrival, handed to `keep`; no arrival means that the job was not asked, or was interrupted.
-/// `progress` gets everything but the frame around a run (`Planned`, `Reused`, `Done`), which only the caller knows.
-/// When `cancel` fires, nothing more is sent and what is in flight is abandoned; answers that have arrived are kept. Await it to its end: dropping the future drops answers on their way to `keep`, too.
-///
-/// # Panics
-/// Passes on a panic of target, keep, price or progress.
-pub async fn run<T: Provider, K: AnswerSink>(
-    jobs: mpsc::Receiver<Job>,
-    target: Arc<T>,
-    limits: Limits,
-    price: Arc<Price<'static>>,
-    keep: Arc<K>,
-    progress: Arc<dyn Progress>,
-    cancel: CancellationToken,
-) -> RunSummary {
-    let concurrency = limits.concurrency.max(1);
-    let shared = Arc::new(WorkerContext::new(jobs, target, limits, price, keep, progress, cancel));
-    let mut workers = JoinSet::new();
-    for _ in 0..concurrency {
-        let shared = Arc::clone(&shared);
-        workers.spawn(async move { shared.work().await });
-    }
-    while let Some(worker) = workers.join_next().await {
-        // Nobody aborts a worker, so an error is a panic: a bug, which must not look like an answer.
-        if let Err(error) = worker
-            && let Ok(panic) = error.try_into_panic()
-        {
-            std::panic::resume_unwind(panic);
+/// What a run needs beside its jobs.
+pub struct LiveRun<T, K> {
+    pub target: Arc<T>,
+    pub limits: Limits,
+    pub price: Arc<Price<'static>>,
+    pub keep: Arc<K>,
+    /// Gets everything but the frame around a run (`Planned`, `Reused`, `Done`), which only the caller knows.
+    pub progress: Arc<dyn Progress>,
+    /// Fires when the run is to end at once: nothing more is sent and what is in flight is abandoned; answers that have arrived
+    /// are kept.
+    pub cancel: CancellationToken,
+}
+
+impl<T: Provider, K: AnswerSink> LiveRun<T, K> {
+    /// Runs until the jobs end, everything is cancelled, the budget is spent, or a failure occurs that every further request
+    /// would share (refused key, spent quota, service down).
+    ///
+    /// Each job ends in one arrival, handed to `keep`; no arrival means that the job was not asked, or was interrupted. Await
+    /// it to its end: dropping the future drops answers on their way to `keep`, too.
+    ///
+    /// # Panics
+    /// Passes on a panic of target, keep, price or progress.
+    pub async fn run(self, jobs: mpsc::Receiver<Job>) -> RunSummary {
+        let concurrency = self.limits.concurrency.max(1);
+        let shared = Arc::new(WorkerContext::new(jobs, self));
+        let mut workers = JoinSet::new();
+        for _ in 0..concurrency {
+            let shared = Arc::clone(&shared);
+            workers.spawn(async move { shared.work().await });
         }
+        while let Some(worker) = workers.join_next().await {
+            // Nobody aborts a worker, so an error is a panic: a bug, which must not look like an answer.
+            if let Err(error) = worker
+                && let Ok(panic) = error.try_into_panic()
+            {
+                std::panic::resume_unwind(panic);
+            }
+        }
+        shared.end()
     }
-    shared.end()
 }
 
 /// What is told of a job that has ended; `price` counts and prices its answer.

@@ -199,16 +199,15 @@ async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
     sending.send(conversation).await.unwrap();
     drop(sending);
     let (echo, keep) = (Arc::new(Echo::default()), Arc::new(Memory::default()));
-    let end = run(
-        queue,
-        Arc::clone(&echo),
-        Limits::default(),
-        Arc::new(|_: &str, _: &Usage| Some(0.0)),
-        Arc::clone(&keep),
-        Arc::new(Events::default()),
-        CancellationToken::new(),
-    )
-    .await;
+    let live = LiveRun {
+        target: Arc::clone(&echo),
+        limits: Limits::default(),
+        price: Arc::new(|_: &str, _: &Usage| Some(0.0)),
+        keep: Arc::clone(&keep),
+        progress: Arc::new(Events::default()),
+        cancel: CancellationToken::new(),
+    };
+    let end = live.run(queue).await;
     assert_eq!(end.ended, StopReason::Complete);
     assert_eq!(*echo.bodies.lock().unwrap(), ["hello", "and then?", "hello", "and then?"]);
     let arrivals = keep.arrivals.lock().unwrap();
@@ -251,16 +250,15 @@ async fn ran_with(n: u64, target: Scripted, limits: Limits, keep: Memory, cancel
     let start = Instant::now();
     let (target, keep, events) = (Arc::new(target), Arc::new(keep), Arc::new(Events::default()));
     let price: Arc<Price<'static>> = Arc::new(|model: &str, _: &Usage| (model == "m").then_some(0.25));
-    let end = run(
-        jobs(n),
-        Arc::clone(&target),
+    let live = LiveRun {
+        target: Arc::clone(&target),
         limits,
         price,
-        Arc::clone(&keep),
-        Arc::clone(&events) as Arc<dyn Progress>,
+        keep: Arc::clone(&keep),
+        progress: Arc::clone(&events) as Arc<dyn Progress>,
         cancel,
-    );
-    Ran { end: end.await, target, keep, events, millis: start.elapsed().as_millis() }
+    };
+    Ran { end: live.run(jobs(n)).await, target, keep, events, millis: start.elapsed().as_millis() }
 }
 
 #[tokio::test(start_paused = true)]
@@ -497,10 +495,16 @@ async fn the_budget_of_dollars_stops_before_the_next_request() {
 async fn an_unknown_price_can_not_keep_a_budget() {
     for (max_cost_usd, arrived) in [(None, 2), (Some(100.0), 1)] {
         let limits = Limits { max_cost_usd, ..one_at_a_time() };
-        let (keep, events) = (Arc::new(Memory::default()), Arc::new(Events::default()));
-        let target = Arc::new(Scripted::new(vec![Step::Answer(0)], []));
-        let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| None);
-        let end = run(jobs(2), target, limits, price, Arc::clone(&keep), events, CancellationToken::new()).await;
+        let keep = Arc::new(Memory::default());
+        let live = LiveRun {
+            target: Arc::new(Scripted::new(vec![Step::Answer(0)], [])),
+            limits,
+            price: Arc::new(|_: &str, _: &Usage| None),
+            keep: Arc::clone(&keep),
+            progress: Arc::new(Events::default()),
+            cancel: CancellationToken::new(),
+        };
+        let end = live.run(jobs(2)).await;
         assert_eq!(end.cost_usd, None);
         assert_eq!(keep.arrivals.lock().unwrap().len(), arrived);
         assert_eq!(matches!(end.ended, StopReason::Budget(reason) if reason.contains("`m`")), arrived == 1);
@@ -521,9 +525,15 @@ async fn a_cancelled_run_ends_at_once_and_keeps_what_it_has() {
             cancel.cancel();
         }
     });
-    let price: Arc<Price<'static>> = Arc::new(|_: &str, _: &Usage| Some(0.0));
-    let events = Arc::new(Events::default());
-    let end = run(jobs(50), Arc::new(target), limits, price, Arc::clone(&keep), events, cancel).await;
+    let live = LiveRun {
+        target: Arc::new(target),
+        limits,
+        price: Arc::new(|_: &str, _: &Usage| Some(0.0)),
+        keep: Arc::clone(&keep),
+        progress: Arc::new(Events::default()),
+        cancel,
+    };
+    let end = live.run(jobs(50)).await;
     assert_eq!(end.ended, StopReason::Interrupted);
     assert_eq!(keep.arrivals.lock().unwrap().len(), 1);
     assert_eq!(start.elapsed().as_millis(), 10);

@@ -4,11 +4,11 @@ use super::budget::Budget;
 use super::conversation;
 use super::limit::{Limiter, Limiters, PaceUpdate, Pass, Rate};
 use super::reset;
-use super::{Limits, Price, RunSummary, StopReason, describe, settled};
-use crate::domain::{Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, Progress, RequestMeta, Source};
+use super::{LiveRun, RunSummary, StopReason, describe, settled};
+use crate::domain::{Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, RequestMeta, Source};
 use crate::provider::{Provider, ProviderError, Retry};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex as SyncMutex, PoisonError};
+use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
 use time::OffsetDateTime;
 use tokio::sync::{Mutex, mpsc};
@@ -17,18 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 /// What the workers of one run share.
 pub(super) struct WorkerContext<T, K> {
+    set: LiveRun<T, K>,
     jobs: Mutex<mpsc::Receiver<Job>>,
-    target: Arc<T>,
     source: Source,
-    limits: Limits,
     limiters: Limiters,
     budget: Budget,
-    price: Arc<Price<'static>>,
-    keep: Arc<K>,
-    progress: Arc<dyn Progress>,
-    /// Fired from outside: the whole run ends at once.
-    cancel: CancellationToken,
-    /// Fires with `cancel`, or when answers can't be kept: what is in flight is abandoned.
+    /// Fires with that of the run, or when answers can't be kept: what is in flight is abandoned.
     abort: CancellationToken,
     /// Nothing more is sent; what is in flight finishes.
     stop: CancellationToken,
@@ -80,27 +74,15 @@ enum Wait<T> {
 }
 
 impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
-    pub(super) fn new(
-        jobs: mpsc::Receiver<Job>,
-        target: Arc<T>,
-        limits: Limits,
-        price: Arc<Price<'static>>,
-        keep: Arc<K>,
-        progress: Arc<dyn Progress>,
-        cancel: CancellationToken,
-    ) -> WorkerContext<T, K> {
+    pub(super) fn new(jobs: mpsc::Receiver<Job>, set: LiveRun<T, K>) -> WorkerContext<T, K> {
+        let limits = &set.limits;
         WorkerContext {
             jobs: Mutex::new(jobs),
-            source: target.source(),
-            target,
+            source: set.target.source(),
             limiters: Limiters::new(Rate::new(limits.rpm, limits.tpm), limits.concurrency),
-            budget: Budget::new(&limits),
-            limits,
-            price,
-            keep,
-            progress,
-            abort: cancel.child_token(),
-            cancel,
+            budget: Budget::new(limits),
+            abort: set.cancel.child_token(),
+            set,
             stop: CancellationToken::new(),
             ended: SyncMutex::new(None),
             interrupted: AtomicBool::new(false),
@@ -144,7 +126,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         if self.source != Source::Live {
             return self.look_up(job).await;
         }
-        let limiter = self.limiters.of(self.target.lane(job), &job.request.model);
+        let limiter = self.limiters.of(self.set.target.lane(job), &job.request.model);
         let tokens = job.estimated_tokens();
         let mut waited = Duration::ZERO;
         let mut failed: Option<Failure> = None;
@@ -180,13 +162,13 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
                 }
                 Next::GiveUp(failure) => return JobEnd::Arrived(Err(failure)),
             };
-            let delay = self.limits.retry.delay(&job.key, effort.attempts, requested);
+            let delay = self.set.limits.retry.delay(&job.key, effort.attempts, requested);
             waited = waited.saturating_add(delay);
-            if effort.attempts > self.limits.retries || waited > self.limits.retry.max_total {
+            if effort.attempts > self.set.limits.retries || waited > self.set.limits.retry.max_total {
                 return JobEnd::Arrived(Err(exhausted(error, effort.attempts)));
             }
             let failure = error.into_failure();
-            self.progress.on(&Event::Retrying { code: failure.code.clone(), wait: delay });
+            self.set.progress.on(&Event::Retrying { code: failure.code.clone(), wait: delay });
             failed = Some(failure);
             match self.wait(sleep(delay)).await {
                 Wait::Enough(()) => {}
@@ -201,8 +183,8 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         tokio::select! {
             // First the answer: one that has arrived is kept, also when the run is cancelled in the same moment.
             biased;
-            answer = timeout(self.limits.timeout, conversation::answer(self.target.as_ref(), job)) => {
-                Some(answer.unwrap_or_else(|_| Err(ProviderError::timeout(self.limits.timeout))))
+            answer = timeout(self.set.limits.timeout, conversation::answer(self.set.target.as_ref(), job)) => {
+                Some(answer.unwrap_or_else(|_| Err(ProviderError::timeout(self.set.limits.timeout))))
             }
             () = self.abort.cancelled() => None,
         }
@@ -224,7 +206,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             Retry::Backoff => Next::Again(error, None),
             Retry::After(delay) => {
                 if let Some(wait) = pass.hold(delay, error.reach()) {
-                    self.progress.on(&Event::Held { wait });
+                    self.set.progress.on(&Event::Held { wait });
                 }
                 Next::Again(error, Some(delay))
             }
@@ -244,7 +226,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
     /// Reports what the limiter has learnt, when that has changed.
     fn report_pace(&self, limiter: &Limiter) {
         if let Some(PaceUpdate { at_once, rpm, tpm }) = limiter.update() {
-            self.progress.on(&Event::Paced { at_once, rpm, tpm });
+            self.set.progress.on(&Event::Paced { at_once, rpm, tpm });
         }
     }
 
@@ -253,7 +235,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         let Effort { attempts, waited } = effort;
         let event = settled(&result, |answer| self.cost(&job, answer));
         self.watch_for_outage(result.as_ref().err());
-        let kept = self.keep.keep(JobResult {
+        let kept = self.set.keep.keep(JobResult {
             meta: RequestMeta::from(&job),
             result,
             attempts,
@@ -261,7 +243,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             source: self.source,
         });
         match kept.await {
-            Ok(()) => self.progress.on(&event),
+            Ok(()) => self.set.progress.on(&event),
             Err(reason) => {
                 self.stop_with(StopReason::StoreFailed(reason));
                 self.abort.cancel();
@@ -277,8 +259,8 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         }
         let served = answer.model_version.as_deref();
         let cost = served
-            .and_then(|model| (self.price)(model, &answer.usage))
-            .or_else(|| (self.price)(&job.request.model, &answer.usage));
+            .and_then(|model| (self.set.price)(model, &answer.usage))
+            .or_else(|| (self.set.price)(&job.request.model, &answer.usage));
         self.budget.add(served.unwrap_or(&job.request.model), &answer.usage, cost);
         cost
     }
@@ -291,7 +273,7 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
             return;
         };
         let in_a_row = self.failures_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
-        if self.limits.give_up_after.is_some_and(|limit| in_a_row >= limit) {
+        if self.set.limits.give_up_after.is_some_and(|limit| in_a_row >= limit) {
             let message = format!("{in_a_row} requests in a row got no answer; the last: {}", failure.message);
             self.stop_with(StopReason::Stopped(Failure { message, ..failure.clone() }));
         }
@@ -313,14 +295,14 @@ impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
         if ended.is_some() && !matches!(reason, StopReason::StoreFailed(_)) {
             return;
         }
-        self.progress.on(&Event::Stopping { reason: describe(&reason) });
+        self.set.progress.on(&Event::Stopping { reason: describe(&reason) });
         *ended = Some(reason);
         self.stop.cancel();
     }
 
     /// A job ends without an arrival because everything is abandoned.
     fn leave_out(&self) -> JobEnd {
-        if self.cancel.is_cancelled() {
+        if self.set.cancel.is_cancelled() {
             self.interrupted.store(true, Ordering::Relaxed);
         }
         JobEnd::LeftOut

@@ -6,7 +6,7 @@ use promptgate::domain::{
 };
 use promptgate::internals::provider::gemini::{self, Delivery, VERSION};
 use promptgate::internals::provider::{ApiKey, Gemini, GeminiSettings};
-use promptgate::internals::runner::{self, Limits, Price, RetryPolicy, RunSummary};
+use promptgate::internals::runner::{Limits, LiveRun, RetryPolicy, RunSummary};
 use serde_json::Map;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -144,18 +144,15 @@ pub(crate) async fn run_jobs(target: Gemini, limits: Limits, jobs: Vec<Job>, can
         }
     });
     let (keep, progress) = (Arc::new(Memory::default()), Arc::new(Events::default()));
-    let price: Arc<Price<'static>> =
-        Arc::new(|_: &str, usage: &Usage| Some((usage.prompt + 10 * usage.output) as f64 * 1e-6));
-    let end = runner::run(
-        receiver,
-        Arc::new(target),
+    let live = LiveRun {
+        target: Arc::new(target),
         limits,
-        price,
-        Arc::clone(&keep),
-        Arc::clone(&progress) as Arc<dyn Progress>,
+        price: Arc::new(|_: &str, usage: &Usage| Some((usage.prompt + 10 * usage.output) as f64 * 1e-6)),
+        keep: Arc::clone(&keep),
+        progress: Arc::clone(&progress) as Arc<dyn Progress>,
         cancel,
-    )
-    .await;
+    };
+    let end = live.run(receiver).await;
     let arrivals = std::mem::take(&mut *keep.0.lock().expect("no one panicked"));
     let events = std::mem::take(&mut *progress.0.lock().expect("no one panicked"));
     let ran = Ran { end, arrivals, events };
