@@ -65,9 +65,9 @@ fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrup
     let promotion = prepared.first().and_then(|context| context.run_info().promotion.as_ref());
     if let Some(notice) = promotion.and_then(|promotion| promotion.notice.as_ref()) {
         let line = log_line(notice);
-        if settings.run.quiet { warn(&line) } else { print_line(&line) }
+        if settings.output.quiet { warn(&line) } else { print_line(&line) }
     }
-    if settings.run.dry_run {
+    if settings.continuation.dry_run {
         let estimates = prepared.iter().map(eval::estimate_power).collect::<Result<Vec<_>, _>>()?;
         print_dry_run(&eval::forecast_all(&prepared)?, &estimates);
         return Ok(exit::OK);
@@ -113,7 +113,7 @@ fn run_all(
     print_unwritten(&call.unwritten);
     let out = &mut stdout().lock();
     // A closed standard output changes no verdict.
-    if !settings.run.quiet {
+    if !settings.output.quiet {
         let _ = candidates_table(&call.verdict, &call.redactor, out);
     }
     let _ = console::last_line(&call.verdict, call.exit_code, out);
@@ -174,5 +174,5 @@ fn print_simulated(settings: &Settings) {
     } else {
         "SIMULATED: the simulator answers, not the model; nothing here can be promoted"
     };
-    if settings.run.quiet { warn(line) } else { print_line(line) }
+    if settings.output.quiet { warn(line) } else { print_line(line) }
 }

@@ -26,7 +26,7 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     for warning in &context.warnings {
         display.warn(&format!("warning: {warning}"));
     }
-    if settings.run.dry_run {
+    if settings.continuation.dry_run {
         print_dry_run(&[eval::forecast(&context)?], &[]);
         return Ok(exit::OK);
     }

@@ -81,12 +81,12 @@ impl RunDisplay {
 
     #[must_use]
     pub(super) fn with(self, settings: &Settings) -> RunDisplay {
-        let color = match settings.run.color {
+        let color = match settings.output.color {
             Color::Always => true,
             Color::Never => false,
             Color::Auto => self.color,
         };
-        RunDisplay { color, quiet: settings.run.quiet, ..self }
+        RunDisplay { color, quiet: settings.output.quiet, ..self }
     }
 
     pub(super) fn style(self) -> Style {

@@ -3,8 +3,8 @@
 use super::attempts::AttemptSettings;
 use super::definition::{Group as _, Origin};
 use super::groups::{
-    Cache, Cases, Color, Continuation, DifferenceRules, Exceptions, GateTable, GuardrailTable, LimitSettings, Output,
-    Part, Prompts, Proposals, Recordings, RunSelector,
+    Cache, Cases, Continuation, DifferenceRules, Exceptions, GateTable, GuardrailTable, LimitSettings, Output, Part,
+    Prompts, Proposals, Recordings, RunSelector,
 };
 use super::key;
 use super::layers::{Layers, ModelChoice};
@@ -27,7 +27,8 @@ pub struct Settings {
     pub provider: ProviderSettings,
     pub limits: LimitSettings,
     pub scoring: ScoringSettings,
-    pub run: RunSettings,
+    pub continuation: Continuation,
+    pub output: Output,
     pub gate: GateSettings,
     pub prices: Prices,
     pub warnings: Vec<Problem>,
@@ -89,15 +90,6 @@ impl JudgeCalibration {
 }
 
 #[derive(Clone, Debug)]
-pub struct RunSettings {
-    pub cache: Cache,
-    pub resume: bool,
-    pub dry_run: bool,
-    pub quiet: bool,
-    pub color: Color,
-}
-
-#[derive(Clone, Debug)]
 pub struct GateSettings {
     /// Decide; false with `--no-gate`.
     pub gated: bool,
@@ -137,9 +129,8 @@ impl Layers {
         let Part { failed, shard } = self.group();
         let limits: LimitSettings = self.group();
         self.check_retries(&limits, &mut problems);
-        let Continuation { resume, dry_run } = self.group();
-        let Output { snapshots, no_gate, quiet, color, .. } = self.group();
-        let gated = purpose == Purpose::Verdict && !no_gate;
+        let output: Output = self.group();
+        let gated = purpose == Purpose::Verdict && !output.no_gate;
         let policy = self.policy();
         let DifferenceRules { judge_calibration, .. } = self.group();
         let exceptions: Exceptions = self.group();
@@ -178,7 +169,7 @@ impl Layers {
         // Only a verdict that asks nothing can do without.
         problems.extend(provider.missing_key.clone().filter(|_| purpose != Purpose::Verdict));
         // One proposal file cannot hold the answers of several candidates, and on an unattended machine nobody would look.
-        let propose = match snapshots {
+        let propose = match output.snapshots {
             Some(proposals) => proposals == Proposals::Write,
             None => key::unattended(&self.environment).is_none(),
         };
@@ -204,7 +195,8 @@ impl Layers {
                 judge_calibration: JudgeCalibration::new(&self, &judge_calibration),
                 commands: self.commands().to_vec(),
             },
-            run: RunSettings { cache: limits.cache, resume, dry_run, quiet, color },
+            continuation: self.group(),
+            output,
             limits,
             gate: GateSettings {
                 gated,

@@ -97,36 +97,30 @@ pub struct RunRecord {
     pub concluded: Option<RunConclusion>,
 }
 
-/// The outcome of one answer, as it is remembered: an [`Outcome`] without its words. The numbers are those in the store.
+/// The outcome of one answer, as it is remembered: an [`Outcome`] without its words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(i64)]
 pub enum OutcomeCode {
-    Fail = 0,
-    Pass = 1,
+    Fail,
+    Pass,
     /// No judgement was possible.
-    Error = 2,
+    Error,
     /// No judgement was possible, because the service refused this very request.
-    Refused = 3,
-    /// Not asked: both arms send the same request.
-    Identical = 4,
-    Budget = 5,
-    Interrupted = 6,
-    Stopped = 7,
-    /// Not asked: the run was decided before.
-    Decided = 8,
+    Refused,
+    Skipped(Skip),
 }
 
 impl OutcomeCode {
+    /// By their numbers in the store, from 0.
     const ALL: [OutcomeCode; 9] = [
         OutcomeCode::Fail,
         OutcomeCode::Pass,
         OutcomeCode::Error,
         OutcomeCode::Refused,
-        OutcomeCode::Identical,
-        OutcomeCode::Budget,
-        OutcomeCode::Interrupted,
-        OutcomeCode::Stopped,
-        OutcomeCode::Decided,
+        OutcomeCode::Skipped(Skip::Identical),
+        OutcomeCode::Skipped(Skip::Budget),
+        OutcomeCode::Skipped(Skip::Interrupted),
+        OutcomeCode::Skipped(Skip::Stopped),
+        OutcomeCode::Skipped(Skip::Decided),
     ];
 
     /// What is remembered of an outcome.
@@ -136,38 +130,30 @@ impl OutcomeCode {
             Outcome::Scored(_) => OutcomeCode::Fail,
             Outcome::Errored(failure) if failure.kind == FailureKind::Request => OutcomeCode::Refused,
             Outcome::Errored(_) => OutcomeCode::Error,
-            Outcome::Skipped(Skip::Identical) => OutcomeCode::Identical,
-            Outcome::Skipped(Skip::Budget) => OutcomeCode::Budget,
-            Outcome::Skipped(Skip::Interrupted) => OutcomeCode::Interrupted,
-            Outcome::Skipped(Skip::Stopped) => OutcomeCode::Stopped,
-            Outcome::Skipped(Skip::Decided) => OutcomeCode::Decided,
+            Outcome::Skipped(why) => OutcomeCode::Skipped(*why),
         }
     }
 
-    /// The mark with this number.
+    pub fn number(self) -> Option<i64> {
+        OutcomeCode::ALL.iter().position(|code| *code == self).map(|number| number as i64)
+    }
+
     pub fn from_number(number: i64) -> Option<OutcomeCode> {
-        OutcomeCode::ALL.into_iter().find(|mark| *mark as i64 == number)
+        OutcomeCode::ALL.get(usize::try_from(number).ok()?).copied()
     }
 
     /// The outcome that is remembered so, with the answer's score.
     pub fn outcome(self, score: Option<f64>) -> Outcome {
         let errored = |kind| {
-            Outcome::Errored(Failure {
-                kind,
-                code: "remembered".to_owned(),
-                message: "its run could not judge the answer".to_owned(),
-            })
+            let message = "its run could not judge the answer".to_owned();
+            Outcome::Errored(Failure { kind, code: "remembered".to_owned(), message })
         };
         match self {
             OutcomeCode::Fail => Outcome::Scored(Score::new(score.unwrap_or(0.0), false, "")),
             OutcomeCode::Pass => Outcome::Scored(Score::new(score.unwrap_or(1.0), true, "")),
             OutcomeCode::Error => errored(FailureKind::Missing),
             OutcomeCode::Refused => errored(FailureKind::Request),
-            OutcomeCode::Identical => Outcome::Skipped(Skip::Identical),
-            OutcomeCode::Budget => Outcome::Skipped(Skip::Budget),
-            OutcomeCode::Interrupted => Outcome::Skipped(Skip::Interrupted),
-            OutcomeCode::Stopped => Outcome::Skipped(Skip::Stopped),
-            OutcomeCode::Decided => Outcome::Skipped(Skip::Decided),
+            OutcomeCode::Skipped(why) => Outcome::Skipped(why),
         }
     }
 }

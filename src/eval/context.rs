@@ -75,7 +75,7 @@ impl EvalContext<'_> {
 
     /// Signs in at the service if requests may be sent, and opens the store.
     pub(crate) fn open_store(&self) -> Result<Store, Error> {
-        if self.settings.run.cache != Cache::Only && !self.keyless {
+        if self.settings.limits.cache != Cache::Only && !self.keyless {
             self.targets.sign_in()?;
         }
         Ok(Store::open(&store_folder(&self.settings.root)?)?)
@@ -137,7 +137,7 @@ impl EvalContext<'_> {
             b"promptgate.plan/1".as_slice(),
             &self.survey.key,
             &self.plan.repeats.to_le_bytes(),
-            &[u8::from(self.plan.baseline), self.settings.run.cache as u8],
+            &[u8::from(self.plan.baseline), self.settings.limits.cache as u8],
             &self.survey.selected.to_le_bytes(),
         ])
     }

@@ -48,7 +48,7 @@ pub(super) fn analyze(
 /// Such answers prove nothing about the service of today.
 pub(super) fn is_replayed(settings: &Settings, scored: &ScoredRun) -> bool {
     settings.provider.target.def().replays
-        || settings.run.cache == Cache::Only
+        || settings.limits.cache == Cache::Only
         || scored.stale > 0
         || scored.comparison.imported > 0
 }

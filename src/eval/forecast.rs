@@ -92,7 +92,7 @@ pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
     let settings = context.settings;
     let store = context.existing_store()?;
     let resumed = match &store {
-        Some(store) if settings.run.resume => store.resume(&context.plan_digest())?,
+        Some(store) if settings.continuation.resume => store.resume(&context.plan_digest())?,
         Some(_) | None => None,
     };
     let mut baseline = ArmCounter::new(context, store.as_ref(), Arm::Baseline)?;
@@ -124,9 +124,9 @@ pub fn forecast(context: &EvalContext<'_>) -> Result<Forecast, Error> {
         run: context.info.clone(),
         baseline: baseline.map(|arm| arm.total),
         candidate: candidate.map(|arm| arm.total).unwrap_or_default(),
-        judges: judging.total.filter(|judges| judges.requests > 0 && settings.run.cache != Cache::Only),
+        judges: judging.total.filter(|judges| judges.requests > 0 && settings.limits.cache != Cache::Only),
         commands: judging.commands,
-        offline: settings.provider.target.def().replays || settings.run.cache == Cache::Only,
+        offline: settings.provider.target.def().replays || settings.limits.cache == Cache::Only,
         prices: settings.prices.list(),
     })
 }

@@ -202,7 +202,7 @@ impl JudgeClient<'_> {
 
     /// A reply of an earlier run.
     fn stored(&mut self, name: &str, job: &Job) -> Result<Option<Answer>, Error> {
-        let stored = match self.settings.run.cache {
+        let stored = match self.settings.limits.cache {
             Cache::Use | Cache::Only => self.store.reply(self.run, name, job)?,
             Cache::Refresh | Cache::Off => None,
         };
@@ -220,7 +220,7 @@ impl JudgeClient<'_> {
 
     /// Why nothing may be sent, if so.
     fn blocked(&self) -> Option<Failure> {
-        if self.settings.run.cache == Cache::Only {
+        if self.settings.limits.cache == Cache::Only {
             return Some(Failure {
                 kind: FailureKind::Missing,
                 code: "not_cached".to_owned(),
@@ -277,7 +277,7 @@ impl JudgeClient<'_> {
         if let Some(failure) = self.blocked() {
             return Ok(Err(failure));
         }
-        let reusable = self.settings.run.cache != Cache::Off;
+        let reusable = self.settings.limits.cache != Cache::Off;
         let sink = Arc::new(ReplySink {
             writer: self.store.replies(self.run, name, identity, reusable)?,
             vectors,
@@ -327,11 +327,7 @@ impl JudgeClient<'_> {
         usage.requests += end.requests;
         usage.retries += end.retries;
         usage.tokens = usage.tokens.saturating_add(end.tokens);
-        usage.cost_usd = match (usage.requests == end.requests, usage.cost_usd, end.cost_usd) {
-            (true, _, cost) => cost,
-            (false, Some(sum), Some(cost)) => Some(sum + cost),
-            (false, _, _) => None,
-        };
+        usage.cost_usd = usage.cost_usd.zip(end.cost_usd).map(|(sum, cost)| sum + cost);
         if end.ended != StopReason::Complete {
             usage.ended.get_or_insert(end.ended);
         }

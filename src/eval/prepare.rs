@@ -233,7 +233,7 @@ pub(crate) fn check_prices<'m>(
     models: impl Iterator<Item = (&'m str, Tier)>,
 ) -> Result<(), Problems> {
     let mut problems = Problems::default();
-    if settings.run.cache == Cache::Only || settings.limits.max_cost.is_none() {
+    if settings.limits.cache == Cache::Only || settings.limits.max_cost.is_none() {
         return Ok(());
     }
     let today = OffsetDateTime::now_utc().date();

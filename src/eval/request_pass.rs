@@ -62,7 +62,7 @@ fn send(
     let (store, run) = (state.store, state.open_run);
     let workers = runtime::workers("run")?;
     let reusable = [Arm::Baseline, Arm::Candidate].iter().all(|arm| context.target(*arm).reusable)
-        && settings.run.cache != Cache::Off;
+        && settings.limits.cache != Cache::Off;
     let identities = [Arm::Baseline, Arm::Candidate].map(|arm| context.target(arm).identity.as_str());
     let writer = Arc::new(store.writer(run.id, identities, reusable)?);
     let limits = Limits { taken: spent, ..limits(settings) };
@@ -105,8 +105,12 @@ fn send(
         }
     };
     let walk = SampleWalk { context, store: Some(store), run: Some(run), retries: &state.retries, phase };
-    let dispatch =
-        Dispatch { cache: settings.run.cache, writer: &writer, jobs: &jobs, progress: state.hooks.progress.as_ref() };
+    let dispatch = Dispatch {
+        cache: settings.limits.cache,
+        writer: &writer,
+        jobs: &jobs,
+        progress: state.hooks.progress.as_ref(),
+    };
     let walked = walk.walk(source, keep, &mut |_, job, lookup| dispatch.job(job, lookup));
     handed_out.store(matches!(walked, Ok(None)), Ordering::SeqCst);
     drop(jobs);

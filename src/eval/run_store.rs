@@ -41,7 +41,7 @@ fn resume_or_begin(
     plan: &[u8; 32],
     print: &dyn Fn(&str),
 ) -> Result<OpenRun, Error> {
-    if context.settings.run.resume {
+    if context.settings.continuation.resume {
         if let Some(run) = store.resume(plan)? {
             print(&format!("resuming an unfinished run: {} answers are there already", run.resumed));
             return Ok(run);

@@ -174,7 +174,7 @@ impl SampleWalk<'_> {
         {
             return Ok(CacheLookup::Resumed(answer));
         }
-        let cache = context.settings.run.cache;
+        let cache = context.settings.limits.cache;
         if let Some(question) = context.rerun.question(index, cache)
             && let Some(answer) = store.shown(question, job, &target.identity)?
         {
@@ -199,7 +199,7 @@ impl SampleWalk<'_> {
         visit: &mut Visitor<'_>,
     ) -> Result<(), StopWalk> {
         if let [(_, baseline), (_, candidate)] = pair.as_mut_slice()
-            && self.context.settings.run.cache != Cache::Only
+            && self.context.settings.limits.cache != Cache::Only
         {
             let now = OffsetDateTime::now_utc().unix_timestamp();
             (*baseline, *candidate) = coherent(*baseline, *candidate, now);

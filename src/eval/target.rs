@@ -122,7 +122,7 @@ pub(crate) fn run_service<'a>(settings: &'a Settings, target: Option<&'a Target>
         target,
         key: settings.provider.key.as_ref(),
         base_url: settings.provider.base_url.as_deref(),
-        offline: settings.run.cache == Cache::Only || settings.provider.missing_key.is_some(),
+        offline: settings.limits.cache == Cache::Only || settings.provider.missing_key.is_some(),
     }
 }
 

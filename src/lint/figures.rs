@@ -16,7 +16,7 @@ pub struct Figures {
     files: BTreeMap<String, u64>,
     tags: BTreeMap<String, (u64, u64)>,
     untagged: u64,
-    matchers: BTreeMap<String, (u64, u64)>,
+    matchers: BTreeMap<String, MatcherFigures>,
     chars: Vec<u32>,
     checks: Vec<u32>,
 }
@@ -66,7 +66,7 @@ pub struct FigureReport {
     pub matchers: BTreeMap<String, MatcherFigures>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct MatcherFigures {
     pub checks: u64,
     pub cases: u64,
@@ -88,7 +88,7 @@ impl Figures {
             self.check(check, matchers, &mut used);
         }
         for matcher in used {
-            self.matchers.entry(matcher).or_default().1 += 1;
+            self.matchers.entry(matcher).or_default().cases += 1;
         }
         let history: usize = case.history.iter().map(|turn| turn.text.chars().count()).sum();
         let vars: usize = case.vars.values().map(chars).sum();
@@ -98,7 +98,7 @@ impl Figures {
 
     /// Depth is bounded: loading has verified the checks.
     fn check(&mut self, check: &CheckSpec, matchers: &dyn Matchers, used: &mut BTreeSet<String>) {
-        self.matchers.entry(check.matcher.clone()).or_default().0 += 1;
+        self.matchers.entry(check.matcher.clone()).or_default().checks += 1;
         used.insert(check.matcher.clone());
         match matchers.logic(check) {
             Some(Logic::Not) => {
@@ -114,7 +114,6 @@ impl Figures {
     }
 
     pub fn report(mut self, needs: Needs) -> FigureReport {
-        let matcher = |(checks, cases)| MatcherFigures { checks, cases };
         FigureReport {
             cases: self.cases,
             critical: self.critical,
@@ -133,7 +132,7 @@ impl Figures {
                     missing: needs.typical.saturating_sub(cases),
                 })
                 .collect(),
-            matchers: self.matchers.into_iter().map(|(name, counts)| (name, matcher(counts))).collect(),
+            matchers: self.matchers,
         }
     }
 }

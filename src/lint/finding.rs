@@ -1,27 +1,17 @@
 //! What was found, and how much of it is kept.
 
-use crate::domain::{Place, Problem, Problems};
+use crate::domain::{Place, Problem, Problems, string_enum};
 use serde::Serialize;
 use std::fmt;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Level {
-    /// The data can't be used, or must not stay as they are.
-    Error,
-    /// Likely a mistake.
-    Warning,
-    /// Worth knowing.
-    Note,
-}
-
-impl Level {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Level::Error => "error",
-            Level::Warning => "warning",
-            Level::Note => "note",
-        }
+string_enum! {
+    pub enum Level {
+        /// The data can't be used, or must not stay as they are.
+        Error = "error",
+        /// Likely a mistake.
+        Warning = "warning",
+        /// Worth knowing.
+        Note = "note",
     }
 }
 

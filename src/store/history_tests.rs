@@ -171,7 +171,7 @@ fn every_mark_has_a_number_and_comes_back_as_the_same_outcome() {
     let marks: Vec<OutcomeCode> = (0..9).map(|number| OutcomeCode::from_number(number).unwrap()).collect();
     for mark in &marks {
         assert_eq!(OutcomeCode::of(&mark.outcome(Some(0.5))), *mark);
-        assert_eq!(OutcomeCode::from_number(*mark as i64), Some(*mark));
+        assert_eq!(mark.number().and_then(OutcomeCode::from_number), Some(*mark));
     }
     assert_eq!((OutcomeCode::from_number(9), OutcomeCode::from_number(-1)), (None, None));
 }

@@ -94,7 +94,7 @@ impl Store {
                         number,
                         arm_number(marked.arm),
                         marked.repeat,
-                        marked.mark as i64,
+                        marked.mark.number(),
                         marked.score,
                         marked.seq.map(|seq| seq as i64),
                     ])?;

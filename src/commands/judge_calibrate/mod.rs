@@ -142,7 +142,7 @@ impl<'a> CalibrationRun<'a> {
         // Only a judge without a target of its own needs the run's.
         if let Some(target) = &self.run_targets
             && uses_run_target(settings, self.labels.keys())
-            && settings.run.cache != Cache::Only
+            && settings.limits.cache != Cache::Only
         {
             target.sign_in()?;
         }
