@@ -4,7 +4,7 @@ use super::dry_run::print_dry_run;
 use super::options::EvalOptions;
 use super::signals::interruptible;
 use super::terminal::{RunDisplay, hide, print_error, print_line, warn};
-use crate::config::{CommandLine, Environment, Layers, OptionArgs, Purpose, Settings};
+use crate::config::{CallKind, CommandLine, Environment, Layers, OptionArgs, Settings};
 use crate::domain::{CaseRow, Problem, Progress, RunInfo};
 use crate::error::Error;
 use crate::eval::{self, CandidateObserver, EvalContext, Interrupt, RunHooks, RunKind, RunResult};
@@ -46,7 +46,7 @@ fn evaluate(options: OptionArgs<EvalOptions>, environment: Environment, interrup
     let display = RunDisplay::new(&environment);
     let layers = options.layers(environment);
     let folder = OutputDir::claim(&layers.out()).map_err(Problem::from)?;
-    let settings = layers.settings(Purpose::Verdict)?;
+    let settings = layers.settings(CallKind::Verdict)?;
     let display = display.with(&settings);
     let each = eval::each_candidate(&settings);
     let prepared = match each.is_empty() {

@@ -5,7 +5,7 @@ use super::options::CalibrateGate;
 use super::signals::interruptible;
 use super::terminal::{RunDisplay, hide, print_json, print_line};
 use crate::commands::{self, DecisionShares, GateCalibration};
-use crate::config::{Environment, Purpose};
+use crate::config::{CallKind, Environment};
 use crate::domain::Estimand;
 use crate::error::Error;
 use crate::eval::{self, Interrupt, RunHooks, RunKind};
@@ -19,7 +19,7 @@ pub(super) fn calibrate(options: CalibrateGate, environment: Environment) -> Res
 
 fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
     let display = RunDisplay::new(&environment);
-    let settings = options.settings.layers(environment).settings(Purpose::SelfComparison)?;
+    let settings = options.settings.layers(environment).settings(CallKind::SelfComparison)?;
     let display = display.with(&settings);
     let context = eval::prepare(&settings, RunKind::AaTest)?;
     hide(context.redactor());

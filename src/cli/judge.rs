@@ -4,7 +4,7 @@ use super::options::{Calibrate, Judge as Command};
 use super::signals::interruptible;
 use super::terminal::{hide, print_error, print_json, print_line, warn};
 use crate::commands::{CalibrationRun, Disagreement, JudgeCalibration, JudgeResult, RateEstimate};
-use crate::config::{Environment, Purpose, Settings};
+use crate::config::{CallKind, Environment, Settings};
 use crate::error::Error;
 use crate::eval::Interrupt;
 use crate::exit;
@@ -22,7 +22,7 @@ pub(super) fn judge(Command::Calibrate(options): Command, environment: Environme
 }
 
 fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt) -> Result<u8, Error> {
-    let settings = options.settings.layers(environment).settings(Purpose::Judges)?;
+    let settings = options.settings.layers(environment).settings(CallKind::Judges)?;
     let run = CalibrationRun::prepare(&settings, options.judge.as_deref())?;
     hide(run.redactor());
     for warning in &settings.warnings {

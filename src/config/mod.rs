@@ -43,7 +43,7 @@ pub use layers::{CommandLine, Environment, Layers, ModelChoice};
 pub use policy_base::{FileRole, PolicyBaseSettings, compare_files};
 pub use provider::{BatchService, BatchSettings};
 pub use schema::schema;
-pub use settings::{ArmSettings, Baseline, JudgeCalibration, Purpose, Settings};
+pub use settings::{ArmSettings, Baseline, CallKind, JudgeCalibration, Settings};
 pub use tables::{EmbeddingSettings, JudgeSettings};
 pub use value::duration;
 pub use verification::VerificationSettings;

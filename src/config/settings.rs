@@ -105,7 +105,7 @@ pub struct GateSettings {
 
 /// What a call needs settings for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum CallKind {
     Verdict,
     /// Judges alone: no prompt is under test, and nothing is decided.
     Judges,
@@ -116,26 +116,26 @@ pub enum Purpose {
 impl Layers {
     /// The settings of a call. For a comparison of a prompt with itself that is the one of the option, else the baseline, else
     /// the candidate.
-    pub fn settings(mut self, purpose: Purpose) -> Result<Settings, Problems> {
-        if purpose == Purpose::SelfComparison {
+    pub fn settings(mut self, call: CallKind) -> Result<Settings, Problems> {
+        if call == CallKind::SelfComparison {
             const UNUSED: [&str; 5] = ["accept_weaker", "failed", "min_pass_rate", "shard", "snapshots"];
             for layer in [&mut self.options, &mut self.variables, &mut self.file.values] {
                 layer.retain(|key, _| !UNUSED.contains(key));
             }
         }
         let mut problems = self.problems.clone();
-        let arms = self.arms(purpose, &mut problems);
+        let arms = self.arms(call, &mut problems);
         let Cases { case, tag, limit, repeat, .. } = self.group();
         let Part { failed, shard } = self.group();
         let limits: LimitSettings = self.group();
         self.check_retries(&limits, &mut problems);
         let output: Output = self.group();
-        let gated = purpose == Purpose::Verdict && !output.no_gate;
+        let gated = call == CallKind::Verdict && !output.no_gate;
         let policy = self.policy();
         let DifferenceRules { judge_calibration, .. } = self.group();
         let exceptions: Exceptions = self.group();
         let policy_base = self.policy_base(&exceptions);
-        if purpose == Purpose::Verdict {
+        if call == CallKind::Verdict {
             problems.extend(self.hidden_switches());
         }
         let attempts = AttemptSettings::new(&exceptions, &self.environment, &mut problems);
@@ -145,10 +145,10 @@ impl Layers {
         if !arms.candidates.is_empty() {
             self.reader(&mut problems).fits_several(limits.cache);
         }
-        if purpose == Purpose::Verdict {
+        if call == CallKind::Verdict {
             self.fits_baseline(&arms.baseline, gated, &policy, &mut problems);
         }
-        if purpose != Purpose::Judges {
+        if call != CallKind::Judges {
             problems.extend(self.not_early(&policy, gated && arms.baseline == Baseline::None));
         }
         let Recordings { answers } = self.group();
@@ -159,7 +159,7 @@ impl Layers {
                 return Err(problems);
             }
         };
-        if purpose == Purpose::SelfComparison && provider.target.def().replays {
+        if call == CallKind::SelfComparison && provider.target.def().replays {
             problems.push(
                 Problem::new("recorded answers can't tell how much answers vary: both arms would get the same ones")
                     .expected("a target that answers anew")
@@ -167,7 +167,7 @@ impl Layers {
             );
         }
         // Only a verdict that asks nothing can do without.
-        problems.extend(provider.missing_key.clone().filter(|_| purpose != Purpose::Verdict));
+        problems.extend(provider.missing_key.clone().filter(|_| call != CallKind::Verdict));
         // One proposal file cannot hold the answers of several candidates, and on an unattended machine nobody would look.
         let propose = match output.snapshots {
             Some(proposals) => proposals == Proposals::Write,
@@ -213,20 +213,20 @@ impl Layers {
     }
 
     /// Prompts and models; `None` after a mistake that leaves nothing to compare.
-    fn arms(&self, purpose: Purpose, problems: &mut Problems) -> Option<ArmSettings> {
+    fn arms(&self, call: CallKind, problems: &mut Problems) -> Option<ArmSettings> {
         let models = self.models();
-        match purpose {
-            Purpose::Judges => {
+        match call {
+            CallKind::Judges => {
                 Some(ArmSettings { prompt: String::new(), candidates: Vec::new(), baseline: Baseline::None, models })
             }
-            Purpose::SelfComparison => {
+            CallKind::SelfComparison => {
                 let Some(prompt) = self.own_baseline() else {
                     problems.push(no_prompt());
                     return None;
                 };
                 Some(ArmSettings { candidates: Vec::new(), baseline: Baseline::Prompt(prompt.clone()), prompt, models })
             }
-            Purpose::Verdict => {
+            CallKind::Verdict => {
                 let (prompt, candidates) = self.reader(problems).candidates();
                 let Prompts { baseline, .. } = self.group();
                 if prompt.is_none() {

@@ -3,7 +3,7 @@
 use super::definition::{Group as _, Scope};
 use super::groups::{self, GateTable, GuardrailTable, PolicyTable};
 use super::value::Kind;
-use super::{Baseline, CommandLine, Environment, JudgeCalibration, Layers, Purpose, Settings, TargetKind, secrets};
+use super::{Baseline, CallKind, CommandLine, Environment, JudgeCalibration, Layers, Settings, TargetKind, secrets};
 use crate::domain::{Guardrails, Policy, Problems};
 use crate::provider::gemini::Delivery;
 use crate::provider::vertex::Place;
@@ -22,7 +22,7 @@ fn options(pairs: &[(&'static str, &str)]) -> CommandLine {
 fn settings_of(given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str) -> Result<Settings, Problems> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-    let settings = Layers::read(folder.path(), options(given), environment(variables)).settings(Purpose::Verdict)?;
+    let settings = Layers::read(folder.path(), options(given), environment(variables)).settings(CallKind::Verdict)?;
     // Whatever sends a request ends with it.
     match &settings.provider.missing_key {
         Some(problem) => Err(problem.clone().into()),
@@ -280,7 +280,7 @@ fn settings_can_be_looked_at_without_showing_a_key() {
         let environment = environment(&[(name, "a-secret-key")]);
         let layers = Layers::read(Path::new("."), options(&PAIR), environment.clone());
         let written = format!("{layers:?}");
-        let shown = format!("{written} {:?} {:?}", layers.settings(Purpose::Verdict), secrets(&environment));
+        let shown = format!("{written} {:?} {:?}", layers.settings(CallKind::Verdict), secrets(&environment));
         assert!(!shown.contains("a-secret-key"), "{shown}");
         assert_eq!(secrets(&environment).len(), 1);
     }
@@ -405,12 +405,12 @@ fn the_calibration_of_judges_has_a_usual_place_and_has_to_be_there_where_it_is_n
 fn a_call_that_asks_judges_alone_needs_no_prompt_and_no_pass_rate() {
     let folder = tempfile::tempdir().unwrap();
     let layers = || Layers::read(folder.path(), options(&[("target", "sim"), ("margin", "0.1")]), environment(&[]));
-    assert!(message(layers().settings(Purpose::Verdict)).contains("no prompt is named"));
-    let settings = layers().settings(Purpose::Judges).unwrap();
+    assert!(message(layers().settings(CallKind::Verdict)).contains("no prompt is named"));
+    let settings = layers().settings(CallKind::Judges).unwrap();
     assert_eq!((settings.gate.policy.margin, settings.gate.gated), (0.1, false));
     // What is wrong elsewhere is still wrong.
     let wrong = Layers::read(folder.path(), options(&[("retries", "many")]), environment(&[]));
-    assert!(message(wrong.settings(Purpose::Judges)).contains("--retries"));
+    assert!(message(wrong.settings(CallKind::Judges)).contains("--retries"));
 }
 
 #[test]
@@ -593,7 +593,7 @@ fn a_prompt_is_compared_with_itself_whatever_is_said_of_single_runs() {
     let settings_of = |given: &[(&'static str, &str)], variables: &[(&str, &str)], file: &str| {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("promptgate.toml"), file).unwrap();
-        Layers::read(folder.path(), options(given), environment(variables)).settings(Purpose::SelfComparison)
+        Layers::read(folder.path(), options(given), environment(variables)).settings(CallKind::SelfComparison)
     };
     let both = "candidate = \"v2\"\nbaseline = \"v1\"\n";
     for (given, variables, file, name) in [

@@ -1,7 +1,7 @@
 //! Whole runs within this process, against the built-in simulator.
 
 use super::{Interrupt, RunHooks, RunKind, RunResult, prepare, run};
-use crate::config::{CommandLine, Environment, Layers, Purpose};
+use crate::config::{CallKind, CommandLine, Environment, Layers};
 use crate::dataset::counted_reads;
 use crate::domain::Progress;
 use crate::report::OutputDir;
@@ -41,7 +41,7 @@ fn run_project(sequential: &str) -> (RunResult, u64) {
         [("prompt", "v2"), ("baseline", "v1"), ("target", "sim"), ("repeat", "1"), ("sequential", sequential)];
     let options =
         options.iter().fold(CommandLine::default(), |typed, (key, value)| typed.option(key, vec![(*value).to_owned()]));
-    let settings = Layers::read(folder.path(), options, Environment::new()).settings(Purpose::Verdict).unwrap();
+    let settings = Layers::read(folder.path(), options, Environment::new()).settings(CallKind::Verdict).unwrap();
     let before = counted_reads();
     let context = prepare(&settings, RunKind::Gate { candidates: 1 }).unwrap();
     let progress: Arc<dyn Progress> = Arc::new(Silent);
