@@ -2,6 +2,7 @@
 //! passed on.
 
 use crate::domain::{Problem, digest, hex};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -160,24 +161,21 @@ pub fn fingerprint(top: &Path, commit: Option<&str>, path: &str) -> Result<Optio
 /// A folder of more files is like nothing in a commit.
 const MAX_FILES: usize = 10_000;
 
-/// The files at a path with the object names that git gives to their bytes. What is no plain file has none, and so is like
-/// nothing in a commit.
+/// The files at a path that git tracks or would add, with the object names that git gives to their bytes. What is no plain file
+/// has none, and so is like nothing in a commit. An ignored file comes with no change.
 fn objects_below(top: &Path, path: &str) -> Result<Vec<(String, String)>, Problem> {
-    let (mut open, mut plain, mut objects) = (vec![path.to_owned()], Vec::new(), Vec::new());
-    while let Some(path) = open.pop() {
-        let whole = top.join(&path);
-        match std::fs::symlink_metadata(&whole) {
-            Ok(about) if about.is_dir() => {
-                let entries = std::fs::read_dir(&whole).into_iter().flatten().flatten();
-                open.extend(entries.map(|entry| format!("{path}/{}", entry.file_name().to_string_lossy())));
-            }
-            Ok(about) if about.is_file() => plain.push(path),
-            Ok(_) => objects.push((path, String::new())),
+    let listed = succeed(top, &["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", path])?;
+    let listed = String::from_utf8_lossy(&listed);
+    let (mut plain, mut objects) = (Vec::new(), Vec::new());
+    for path in listed.split_terminator('\0').collect::<BTreeSet<_>>() {
+        match std::fs::symlink_metadata(top.join(path)) {
+            Ok(about) if about.is_file() => plain.push(path.to_owned()),
+            Ok(_) => objects.push((path.to_owned(), String::new())),
             Err(_) => {}
         }
-        if open.len() + plain.len() + objects.len() > MAX_FILES {
-            return Ok(vec![(whole.display().to_string(), String::new())]);
-        }
+    }
+    if plain.len() + objects.len() > MAX_FILES {
+        return Ok(vec![(path.to_owned(), String::new())]);
     }
     for paths in plain.chunks(500) {
         let mut args = vec!["hash-object", "--no-filters", "--"];

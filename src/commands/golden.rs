@@ -5,7 +5,7 @@ use crate::domain::{Case, Command, Comparison, Policy, Problem, Problems};
 use crate::error::Error;
 use crate::eval::approvals::unreferenced;
 use crate::eval::library;
-use crate::eval::policy_diff::{MatcherFacts, rules};
+use crate::eval::policy_diff::{MatcherFacts, rules, rules_at};
 use crate::gate::sample_size;
 use crate::lint::{FigureReport, Figures, LintReport, Linter, Needs, PromptText};
 use crate::prompt::Prompt;
@@ -104,7 +104,7 @@ fn take_texts(prompt: &Prompt, texts: &mut BTreeMap<Arc<str>, Arc<str>>) {
 fn take_older(request: &LintRequest<'_>, rev: &str, linter: &mut Linter<'_>) -> Result<(), Error> {
     let older = GoldenRevision::open(request.root, rev, request.golden)?;
     // Schemas and approved answers are those of the revision.
-    let rules = rules(older.root(), request.commands);
+    let rules = rules_at(older.root(), request.root, request.commands);
     if older.paths().is_empty() {
         linter.incomplete(
             None,

@@ -10,6 +10,7 @@ use super::value::{Kind, Value as _};
 use crate::domain::{Command, Consent, Metric, Policy, PolicyChange, Problem, digest, hex, string_enum};
 use crate::provider::TargetKind;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 #[derive(Clone, Debug)]
 pub struct PolicyBaseSettings {
@@ -155,11 +156,28 @@ impl FileSettings {
         files.extend(judges.values().filter_map(|judge| Some((FileRole::JudgePrompt, judge.prompt.clone()?))));
         files.extend(embeddings.values().filter_map(|model| Some((FileRole::EmbeddingModel, model.path.clone()?))));
         for word in commands.iter().flat_map(|command| command.argv.iter().chain(command.env.values())) {
-            // Like `--rules=checks/rules.json`, or `PYTHONPATH = "checks:lib"`.
-            let parts = word.split(['=', ':', ',']).chain([word.as_str()]);
-            files.extend(parts.filter(|part| !part.is_empty()).map(|path| (FileRole::CommandFile, path.to_owned())));
+            // Like `--rules=checks/rules.json`, `PYTHONPATH = "checks:lib"`, or `exec python3 checks/sums.py` for a shell.
+            let between = |c: char| c.is_whitespace() || "=:,;|&()'\"".contains(c);
+            for path in word.split(between).chain([word.as_str()]).filter(|path| !path.is_empty()) {
+                // What a script loads stands beside it, and a module is named by its package: `checks.sums`.
+                let folder = path.rsplit_once('/').map(|(folder, _)| folder).filter(|folder| self.holds_code(folder));
+                let package = path.split_once('.').map(|(package, _)| package).filter(|_| !path.contains('/'));
+                let named = [Some(path), folder, package.filter(|package| !package.is_empty())];
+                files.extend(named.into_iter().flatten().map(|path| (FileRole::CommandFile, path.to_owned())));
+            }
         }
         files
+    }
+
+    /// A folder below the project, or beside it, in which neither prompts nor golden data stand: those are compared by themselves.
+    fn holds_code(&self, folder: &str) -> bool {
+        let folder = folder.trim_start_matches("./");
+        let others = self
+            .golden_paths()
+            .into_iter()
+            .map(|path| PathBuf::from(path.trim_start_matches("./")))
+            .chain([PathBuf::from("prompts")]);
+        folder.contains(|c| !"./".contains(c)) && !others.into_iter().any(|path| path.starts_with(folder))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Golden files as they were at a git revision: written into a temporary folder, so that they are read like any other.
 
-use crate::domain::{Place, Problem};
+use crate::domain::{Place, Problem, SNAPSHOTS};
 use crate::git::{Depth, EntryKind, TreeEntry, resolve, tree};
 use std::ffi::OsStr;
 use std::fs;
@@ -49,6 +49,11 @@ impl GoldenRevision {
             }
         }
         older.extract_named(root, &commit, &mut bytes)?;
+        for entry in tree(root, &commit, Depth::Recursive, Some(SNAPSHOTS))? {
+            if !older.folder.path().join(&entry.path).exists() {
+                older.extract(root, &entry, &mut bytes)?;
+            }
+        }
         Ok(older)
     }
 

@@ -46,7 +46,13 @@ impl Matchers for MatcherFacts {
 }
 
 pub(crate) fn rules(root: &Path, commands: &[Command]) -> Rules {
-    Rules::new(root).with_commands(Commands::new(root, commands))
+    rules_at(root, root, commands)
+}
+
+/// Rules for an older state whose files are those below `older`. Its commands are started from the files of today: those are
+/// compared by themselves.
+pub(crate) fn rules_at(older: &Path, root: &Path, commands: &[Command]) -> Rules {
+    Rules::new(older).with_commands(Commands::new(root, commands))
 }
 
 /// What is compared, as it is now.
@@ -301,7 +307,8 @@ fn cases(
         Weakening::default().with_rules(today.base.effective.quarantined_tags(), today.base.effective.metric());
     let mut cases_before = 0u64;
     if !older.paths().is_empty() {
-        let surveyed = dataset::survey(older.paths(), &rules(older.root(), &known), &mut |case, _| {
+        let rules = rules_at(older.root(), today.root, &known);
+        let surveyed = dataset::survey(older.paths(), &rules, &mut |case, _| {
             cases_before += 1;
             if cases.len() < MAX_CASES {
                 cases.insert(case.id.clone(), BaseCase::of(case));
