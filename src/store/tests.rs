@@ -68,7 +68,7 @@ fn kept_answers_are_read_back_in_plan_order() {
 }
 
 #[test]
-fn the_newest_reusable_answer_is_found_by_its_key() {
+fn a_reusable_answer_is_found_by_its_key_and_stands_for_a_day() {
     let (_folder, store) = opened();
     let run = store.begin(&planned()).unwrap();
     let once = |reusable, key, text| kept(&store, run.id, reusable, [arrival(0, key, Ok(text))]);
@@ -81,7 +81,7 @@ fn the_newest_reusable_answer_is_found_by_its_key() {
     assert_eq!(store.cached(&job(0, 2)).unwrap(), None);
     let other = store.begin(&planned()).unwrap();
     written(&store, other.id, true, |writer| writer.reuse(&Job { seq: 5, ..first }, cached).unwrap());
-    assert_eq!(texts(&store, other.id), [(5, "new".into())]);
+    assert_eq!(texts(&store, other.id), [(5, "old".into())]);
     assert_eq!(store.results(other.id, 5, 6).unwrap()[0].source, Source::Cache);
 }
 
@@ -228,7 +228,7 @@ fn imported_answers_are_marked_and_never_hide_own_ones() {
     assert_eq!(import(&store, &record(1, "theirs")), ImportOutcome::Known);
     assert_eq!(reused(&store, 1), Some(("theirs".to_owned(), true)));
     assert_eq!(import(&store, &record(1, "newer")), ImportOutcome::New);
-    assert_eq!(reused(&store, 1), Some(("newer".to_owned(), true)));
+    assert_eq!(reused(&store, 1), Some(("theirs".to_owned(), true)));
 
     let run = store.begin(&planned()).unwrap();
     kept(&store, run.id, true, [arrival(0, 1, Ok("own"))]);
