@@ -35,26 +35,22 @@ fn compare(options: CalibrateGate, environment: Environment, interrupt: &Interru
     let calibration = commands::gate_calibrate(context, hooks)?;
     match options.json {
         true => print_json(&document(&calibration)),
-        false => print_calibration(&calibration),
+        false => print_gate_calibration(&calibration),
     }
     Ok(exit::OK)
 }
 
-fn print_calibration(calibration: &GateCalibration) {
-    let GateCalibration {
-        run,
-        judged,
-        missing,
-        noise,
-        margins: (margin, tolerance),
-        equal,
-        lost,
-        by_repeats,
-        repeats,
-        cases,
-        requests,
-        cost_usd,
-    } = calibration;
+fn print_gate_calibration(calibration: &GateCalibration) {
+    print_noise(calibration);
+    print_decisions(calibration);
+    print_remedies(calibration);
+    let cost = calibration.cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
+    print_line(&format!("{} requests, {cost}; no verdict was written", calibration.requests));
+}
+
+/// How much the answers vary.
+fn print_noise(calibration: &GateCalibration) {
+    let GateCalibration { run, judged, missing, noise, .. } = calibration;
     if run.simulated {
         print_line("SIMULATED: the simulator answers, not the model; a real model's answers vary in another way");
     }
@@ -104,6 +100,11 @@ fn print_calibration(calibration: &GateCalibration) {
              One sample a case then tells as much as many.",
         );
     }
+}
+
+/// What the gate would decide by such answers.
+fn print_decisions(calibration: &GateCalibration) {
+    let GateCalibration { run, margins: (margin, tolerance), equal, lost, .. } = calibration;
     print_line("");
     print_line(&format!(
         "What the gate would decide, in {} resamples of these answers (margin {}, tolerance {}, alpha {}):",
@@ -119,6 +120,11 @@ fn print_calibration(calibration: &GateCalibration) {
         None => print_line("lost the margin         it can't: the pass rate is lower than the margin"),
     }
     print_line("By the pass rate alone: must-pass cases, tags and guardrails can only block or wait more often.");
+}
+
+/// How many repeats and cases are enough.
+fn print_remedies(calibration: &GateCalibration) {
+    let GateCalibration { run, judged, by_repeats, repeats, cases, .. } = calibration;
     print_line("");
     print_line(&format!("An equal candidate is promoted, with {judged} cases like these:"));
     for (k, shares) in by_repeats {
@@ -143,8 +149,6 @@ fn print_calibration(calibration: &GateCalibration) {
             "No affordable number of cases is enough with --repeat 3; allow a larger margin, or steady the answers.",
         ),
     }
-    let cost = cost_usd.map_or_else(|| "price unknown".to_owned(), |cost| format!("${cost:.4}"));
-    print_line(&format!("{requests} requests, {cost}; no verdict was written"));
 }
 
 fn row(name: &str, shares: &DecisionShares) -> String {

@@ -31,7 +31,7 @@ fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt
     let calibration = run.run(interrupt)?;
     match options.json {
         true => print_json(&document(&calibration)),
-        false => print_calibration(&calibration, &settings),
+        false => print_judge_calibration(&calibration, &settings),
     }
     for reason in &calibration.unwritten {
         print_error(&log_line(reason));
@@ -42,7 +42,7 @@ fn calibrate(options: Calibrate, environment: Environment, interrupt: &Interrupt
     Ok(calibration.exit_code)
 }
 
-fn print_calibration(calibration: &JudgeCalibration, settings: &Settings) {
+fn print_judge_calibration(calibration: &JudgeCalibration, settings: &Settings) {
     if calibration.simulated {
         print_line("SIMULATED: the simulator judges, not the model; its calibration holds for no other judge");
     }
