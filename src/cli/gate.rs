@@ -84,7 +84,7 @@ fn simulate(options: Simulate) -> Result<u8, Error> {
         "{n} cases, {repeat} repeats, margin {margin}, tolerance {tolerance}, alpha {alpha}, block_alpha {block_alpha}"
     ));
     print_line(&format!("scenario {scenario_name}, estimand {}, {runs} runs a row, seed {seed}", estimand.as_str()));
-    let looks = if early { "   cases asked" } else { "" };
+    let looks = if early { "     cases run" } else { "" };
     print_line(&format!("true difference   promote     block   inconclusive{looks}"));
     for row in rows {
         // Adding 0 makes -0 plain.

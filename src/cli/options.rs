@@ -348,7 +348,7 @@ pub(super) struct Compare {
 pub(super) enum Batch {
     /// List the batch jobs that wait at a service, of all runs of this project
     List,
-    /// Cancel batch jobs; --resume asks anew for what they held
+    /// Cancel batch jobs; --resume requests again what they held
     Cancel {
         /// The jobs, as `batch list` names them [default: all that wait at the service]
         #[arg(value_name = "JOB")]

@@ -89,7 +89,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
     }
     if scored.stale > 0 {
         (hooks.print)(&format!(
-            "warning: {} answers were stored more than a day ago; --cache refresh asks anew",
+            "warning: {} answers were stored more than a day ago; --cache refresh requests them anew",
             scored.stale
         ));
     }
@@ -120,7 +120,7 @@ pub fn gate_calibrate(mut context: EvalContext<'_>, hooks: RunHooks<'_>) -> Resu
                 "at least {LEAST_CASES} cases, and at most {}% of the answers missing",
                 100.0 * most
             ))
-            .hint("--resume asks for what is missing"),
+            .hint("--resume requests what is missing"),
         ));
     }
     let deciding =

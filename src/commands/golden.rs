@@ -58,7 +58,7 @@ pub fn lint(request: &LintRequest<'_>) -> Result<LintReport, Error> {
             linter.problems("load", &problems);
             linter.incomplete(
                 None,
-                "what is asked twice was only partly compared, because not all cases load".to_owned(),
+                "repeated questions were only partly compared, because not all cases load".to_owned(),
                 "correct the errors of code `load`, and lint again",
             );
             linter.needs_second_pass();

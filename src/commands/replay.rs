@@ -103,7 +103,7 @@ fn check_comparable(store: &Store, first: &RunRecord, second: &RunRecord) -> Res
         if run.facts.as_ref().is_some_and(|facts| facts.identical) {
             problems.push(
                 Problem::new(format!(
-                    "run {} asked its must-pass cases only, because both of its prompts render the same requests",
+                    "run {} ran its must-pass cases only, because both of its prompts render the same requests",
                     run.run
                 ))
                 .hint("run the candidate against another baseline, or with --baseline none"),
@@ -121,7 +121,7 @@ fn check_comparable(store: &Store, first: &RunRecord, second: &RunRecord) -> Res
     let both = format!("runs {} and {}", first.run, second.run);
     if one.dataset_sha256 != two.dataset_sha256 {
         let cases = if cases.is_empty() {
-            "; the cases that they asked are the same".to_owned()
+            "; the cases that they ran are the same".to_owned()
         } else {
             format!(": {}", cases.join("; "))
         };
@@ -135,7 +135,7 @@ fn check_comparable(store: &Store, first: &RunRecord, second: &RunRecord) -> Res
             some => some,
         };
         problems.push(
-            Problem::new(format!("{both} asked different cases: {}", cases.join("; ")))
+            Problem::new(format!("{both} ran different cases: {}", cases.join("; ")))
                 .expected("the same cases in both runs")
                 .hint(format!("they selected: {}; and: {}", selection(one), selection(two))),
         );
@@ -155,7 +155,7 @@ fn check_comparable(store: &Store, first: &RunRecord, second: &RunRecord) -> Res
     if one.repeats != two.repeats {
         problems.push(
             Problem::new(format!("{both} have {} and {} repeats", one.repeats, two.repeats))
-                .hint("run one of them again with --repeat; answers that are stored are not asked for again"),
+                .hint("run one of them again with --repeat; stored answers are not requested again"),
         );
     }
     problems.or(one.repeats).map_err(Error::from)
@@ -192,7 +192,7 @@ fn doubts(store: &Store, first: &RunRecord, second: &RunRecord, shared: u64) -> 
         && to - from > DAY
     {
         doubts.push(format!(
-            "the answers were asked for over {} days, so the service may have changed meanwhile",
+            "the answers were requested over {} days, so the service may have changed meanwhile",
             (to - from).div_euclid(DAY) + 1
         ));
     }

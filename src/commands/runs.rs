@@ -76,7 +76,7 @@ pub(super) fn complete_repeats(store: &Store, record: &RunRecord) -> Result<u32,
     let RunRecord { run, facts, concluded, .. } = record;
     let problem = match (facts, concluded) {
         (None, _) => Problem::new(format!("run {run} was made by an older promptgate, which did not note outcomes"))
-            .hint("run it again; answers that are stored are not asked for again"),
+            .hint("run it again; stored answers are not requested again"),
         (Some(_), None) => Problem::new(format!("run {run} is not decided, so its outcomes are not all known"))
             .hint("finish it with `promptgate eval … --resume`"),
         (Some(facts), Some(_)) => {
@@ -88,7 +88,7 @@ pub(super) fn complete_repeats(store: &Store, record: &RunRecord) -> Result<u32,
                 "the store has outcomes of {known} of the {} cases of run {run}; they are kept of the newest runs only",
                 facts.cases
             ))
-            .hint("run it again; answers that are stored are not asked for again")
+            .hint("run it again; stored answers are not requested again")
         }
     };
     Err(problem.into())

@@ -78,7 +78,7 @@ string_enum! {
         AttemptsLost = "attempts_lost",
         /// Inconclusive: a promote in CI that is not promotable.
         NotPromotable = "not_promotable",
-        /// `--no-gate`: no decision was asked for.
+        /// `--no-gate`: no decision was requested.
         NotGated = "not_gated",
     }
 }

@@ -1,6 +1,7 @@
 //! Digests, and bytes as hexadecimal digits.
 
 use sha2::{Digest, Sha256};
+use std::io::{self, Read};
 
 /// SHA-256 of length-prefixed pieces, so that no two lists of pieces collide.
 pub fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
@@ -10,6 +11,18 @@ pub fn digest<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
         hash.update(piece);
     }
     hash.finalize().into()
+}
+
+/// SHA-256 of all bytes of a reader.
+pub fn digest_reader(mut reader: impl Read) -> io::Result<[u8; 32]> {
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut chunk)? {
+            0 => return Ok(hash.finalize().into()),
+            read => hash.update(&chunk[..read]),
+        }
+    }
 }
 
 /// Two lower-case digits a byte.

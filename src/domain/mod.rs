@@ -69,7 +69,7 @@ pub use details::{
 };
 pub use diagnostics::{Place, Problem, Spot, Step, nearest};
 pub use difference::{Difference, Method, ZScores};
-pub use digest::{digest, hex, unhex};
+pub use digest::{digest, digest_reader, hex, unhex};
 pub use embedding::{Meaning, cosine};
 pub use event::{Event, Progress};
 pub use evidence::{Changes, Completion, Consent, InputDigests, PolicyBase, PolicyChange, StateDiff};

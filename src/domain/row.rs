@@ -107,6 +107,11 @@ impl CaseRow {
         }
     }
 
+    /// The arm's answers; none where there is no such arm.
+    pub fn repeats(&self, arm: Arm) -> &[ScoredSample] {
+        self.arm(arm).map_or(&[], |arm| &arm.repeats)
+    }
+
     /// How the case moved.
     pub fn change(&self) -> Change {
         let Some(baseline) = self.baseline.as_ref().and_then(ArmRow::mean) else {

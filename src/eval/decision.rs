@@ -57,7 +57,7 @@ fn shortfalls(context: &EvalContext<'_>, scored: &ScoredRun) -> Vec<&'static str
     let EvalContext { settings, selection, survey, info, .. } = context;
     let partial = !selection.is_everything() || survey.selected != survey.dataset.total;
     [
-        (!settings.gate.gated, "no decision was asked for"),
+        (!settings.gate.gated, "no decision was requested"),
         (settings.gate.rehearsal, "this is a rehearsal"),
         (info.simulated, "the simulator answered"),
         (is_replayed(settings, scored), "answers were replayed"),

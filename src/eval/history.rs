@@ -3,8 +3,8 @@
 use super::context::EvalContext;
 use super::fingerprint::{case_digest, checks_digest};
 use crate::domain::{
-    AnswerOutcome, ArmRow, CaseOutcomes, CaseRow, OutcomeCode, PromptInfo, RunConclusion, RunFacts, RunInfo,
-    TestedPrompt, Verdict, digest, hex,
+    AnswerOutcome, CaseOutcomes, CaseRow, OutcomeCode, PromptInfo, RunConclusion, RunFacts, RunInfo, TestedPrompt,
+    Verdict, digest, hex,
 };
 use crate::gate;
 use crate::plan::Plan;
@@ -88,8 +88,7 @@ impl<'a> HistoryWriter<'a> {
         let arms = self.plan.arms();
         let mut answers = Vec::with_capacity(self.plan.per_case() as usize);
         for (position, arm) in arms.iter().enumerate() {
-            let repeats = row.arm(*arm).map_or(&[][..], |ArmRow { repeats }| repeats);
-            answers.extend(repeats.iter().map(|judged| {
+            answers.extend(row.repeats(*arm).iter().map(|judged| {
                 AnswerOutcome {
                     arm: *arm,
                     repeat: judged.repeat,

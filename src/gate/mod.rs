@@ -98,7 +98,7 @@ pub struct GateDecision {
     pub warnings: Vec<Warning>,
     /// The judges that decide cases, and what their errors do to the margins.
     pub judges: JudgeEvidence,
-    /// What the look at the answers came to, also where no decision was asked for; `None` if the run was not whole, or how
+    /// What the look at the answers came to, also where no decision was requested; `None` if the run was not whole, or how
     /// the prompts differ was not looked at.
     pub look_decision: Option<Decision>,
     pub slices: Vec<Slice>,
@@ -344,11 +344,11 @@ impl GateDecision {
     fn not_gated(mut self) -> GateDecision {
         let would = match self.reasons.first() {
             Some(first) => format!(
-                "no decision was asked for (--no-gate); the gate would have said {}: {}",
+                "no decision was requested (--no-gate); the gate would have said {}: {}",
                 self.decision.as_str(),
                 first.message
             ),
-            None => "no decision was asked for (--no-gate)".to_owned(),
+            None => "no decision was requested (--no-gate)".to_owned(),
         };
         self.decision = Decision::Inconclusive;
         self.reasons = vec![reason(ReasonCode::NotGated, would)];

@@ -145,7 +145,7 @@ impl Sentence<'_> {
                 (1.., 0) if comparison.has_baseline => format!("not one answer of {baseline} could be judged"),
                 (_, _) => "not one of its answers could be judged".to_owned(),
             },
-            ReasonCode::ServedModel => "another model answered than the one that was asked for".to_owned(),
+            ReasonCode::ServedModel => "another model answered than the one that was requested".to_owned(),
             ReasonCode::MixedModels => {
                 format!("different models answered for {candidate} and for {baseline}, so a difference may be theirs")
             }
@@ -178,7 +178,7 @@ impl Sentence<'_> {
                 "the test was run before, and what came of it is not known here".to_owned()
             }
             ReasonCode::NotPromotable => "in CI only a verdict that can be acted on passes".to_owned(),
-            ReasonCode::NotGated if !self.facts.gated => "no decision was asked for".to_owned(),
+            ReasonCode::NotGated if !self.facts.gated => "no decision was requested".to_owned(),
             ReasonCode::NotGated if !comparison.has_baseline && policy.min_pass_rate.is_none() => {
                 "there is neither another prompt to compare it with nor a share of right answers that it must reach"
                     .to_owned()

@@ -36,7 +36,7 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
         let mut others = models.clone();
         others.retain(|model| !answers_for(requested, model));
         if !others.is_empty() {
-            let message = format!("the {arm} asked for {}, and {} served", phrases::quoted(requested), listed(&others));
+            let message = format!("the {arm} requested {}, but {} served", phrases::quoted(requested), listed(&others));
             if policy.strict_model && served.foreign.is_none() {
                 let why = format!("{message}; answers of another model decide nothing with strict_model");
                 served.foreign = Some(reason(ReasonCode::ServedModel, why));
@@ -62,7 +62,7 @@ pub(super) fn check(policy: &Policy, comparison: &Comparison, models: (Option<&s
         && differ(&comparison.baseline_served, &comparison.candidate_served)
     {
         let message = format!(
-            "both arms asked for {}, but {} served the baseline and {} the candidate, so a difference may be the \
+            "both arms requested {}, but {} served the baseline and {} the candidate, so a difference may be the \
              models'; run again with --cache refresh",
             phrases::quoted(candidate),
             listed(&comparison.baseline_served),
@@ -115,7 +115,7 @@ mod tests {
         let found = served(false, (Some(m), m), &["new"], &["new"]);
         assert_eq!((found.foreign.clone(), found.mixed.clone()), (None, None));
         assert_eq!(found.warnings.len(), 2);
-        assert_eq!(found.warnings[1].message, "the candidate asked for gemini-2.5-pro, and new served");
+        assert_eq!(found.warnings[1].message, "the candidate requested gemini-2.5-pro, but new served");
         let found = served(true, (None, m), &[], &["new"]);
         assert_eq!(found.foreign.unwrap().code, ReasonCode::ServedModel);
         assert_eq!(found.warnings.len(), 1);

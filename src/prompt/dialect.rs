@@ -67,8 +67,8 @@ pub(super) fn registry() -> Handlebars<'static> {
     registry.register_escape_fn(handlebars::no_escape);
     registry.register_helper(VALUE, inline_helper(|helper, _| print_value(helper)));
     registry.register_helper("json", inline_helper(|helper, _| print_json(helper)));
-    registry.register_helper("ifEquals", Box::new(Equals { wanted: true }));
-    registry.register_helper("unlessEquals", Box::new(Equals { wanted: false }));
+    registry.register_helper("ifEquals", Box::new(if_equals::<true>));
+    registry.register_helper("unlessEquals", Box::new(if_equals::<false>));
     registry
 }
 
@@ -189,23 +189,16 @@ fn indented(value: &Value, indent: &str) -> Result<String, serde_json::Error> {
     Ok(String::from_utf8_lossy(&serializer.into_inner()).into_owned())
 }
 
-struct Equals {
-    wanted: bool,
-}
-
-impl HelperDef for Equals {
-    fn call<'reg: 'rc, 'rc>(
-        &self,
-        helper: &Helper<'rc>,
-        registry: &'reg Handlebars<'reg>,
-        context: &'rc Context,
-        rc: &mut RenderContext<'reg, 'rc>,
-        out: &mut dyn Output,
-    ) -> HelperResult {
-        let equal = equal(argument(helper, 0)?, argument(helper, 1)?);
-        let branch = if equal == self.wanted { helper.template() } else { helper.inverse() };
-        branch.map_or(Ok(()), |branch| branch.render(registry, context, rc, out))
-    }
+fn if_equals<'reg, 'rc, const WANTED: bool>(
+    helper: &Helper<'rc>,
+    registry: &'reg Handlebars<'reg>,
+    context: &'rc Context,
+    rc: &mut RenderContext<'reg, 'rc>,
+    out: &mut dyn Output,
+) -> HelperResult {
+    let equal = equal(argument(helper, 0)?, argument(helper, 1)?);
+    let branch = if equal == WANTED { helper.template() } else { helper.inverse() };
+    branch.map_or(Ok(()), |branch| branch.render(registry, context, rc, out))
 }
 
 /// Strict equality; numbers compare by value, as they do in JavaScript.

@@ -29,9 +29,8 @@ const LONGEST_ROW: usize = 32 << 20;
 /// The names under which an arm's rows may stand, most specific first: the prompt as typed, its file's stem.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ArmNames {
-    /// Blue; empty without a baseline.
+    /// Empty without a baseline.
     pub baseline: Vec<String>,
-    /// Green.
     pub candidate: Vec<String>,
 }
 

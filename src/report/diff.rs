@@ -84,8 +84,8 @@ impl Section {
                 .any(|arm| arm.outcome() != OutcomeKind::Skipped)
                 .then_some(Section::Unjudged),
             Change::BothPass | Change::BothFail => {
-                let (blue, green) = shown(row);
-                (blue.map(said) != green.map(said)).then_some(Section::Changed)
+                let (before, after) = shown(row);
+                (before.map(said) != after.map(said)).then_some(Section::Changed)
             }
         }
     }
@@ -236,30 +236,30 @@ fn head(verdict: &Verdict) -> String {
 
 fn case_text(row: &CaseRow, quarantined: Option<(&str, &str)>) -> String {
     let case = &row.case;
-    let (blue, green) = shown(row);
+    let (baseline, candidate) = shown(row);
     let mut text = format!("### {}\n\n", md_code(case.id.as_str()));
-    text.push_str(&facts(row, green));
+    text.push_str(&facts(row, candidate));
     if let Some((tag, until)) = quarantined {
         text.push_str(&format!(
             "- **in quarantine** by its tag {} until {until}: decides nothing\n",
             md_code(&truncate(tag, 100))
         ));
     }
-    for (arm, judged) in [("Baseline", blue), ("Candidate", green)] {
+    for (arm, judged) in [("Baseline", baseline), ("Candidate", candidate)] {
         if let Some(judged) = judged {
             text.push_str(&reasons(arm, judged));
         }
     }
     text.push_str(&expectations(case));
     let answer = |judged: Option<&ScoredSample>| judged.and_then(|judged| judged.answer.as_ref()).map(answered);
-    match (answer(blue), answer(green)) {
-        (Some(blue), Some(green)) if blue == green => {
+    match (answer(baseline), answer(candidate)) {
+        (Some(baseline), Some(candidate)) if baseline == candidate => {
             text.push_str("\nBoth answers are the same:\n\n");
-            text.push_str(&excerpt(&green));
+            text.push_str(&excerpt(&candidate));
         }
-        (Some(blue), Some(green)) => text.push_str(&diffs(&blue, &green)),
-        (blue, green) => {
-            for (arm, answer) in [("baseline", blue), ("candidate", green)] {
+        (Some(baseline), Some(candidate)) => text.push_str(&diffs(&baseline, &candidate)),
+        (baseline, candidate) => {
+            for (arm, answer) in [("baseline", baseline), ("candidate", candidate)] {
                 match answer {
                     Some(answer) => {
                         text.push_str(&format!("\nAnswer of the {arm}:\n\n"));
@@ -276,7 +276,7 @@ fn case_text(row: &CaseRow, quarantined: Option<(&str, &str)>) -> String {
 }
 
 /// Where it stands, its tags, its repeats, and how it was called.
-fn facts(row: &CaseRow, green: Option<&ScoredSample>) -> String {
+fn facts(row: &CaseRow, shown: Option<&ScoredSample>) -> String {
     let Case {
         id: _,
         suite: _,
@@ -310,8 +310,8 @@ fn facts(row: &CaseRow, green: Option<&ScoredSample>) -> String {
         facts.push_str(&format!("- baseline: {}\n", outcomes(baseline)));
     }
     facts.push_str(&format!("- candidate: {}\n", outcomes(&row.candidate)));
-    if let Some(green) = green.filter(|_| row.candidate.repeats.len() > 1) {
-        facts.push_str(&format!("- shown: repeat {}\n", green.repeat));
+    if let Some(shown) = shown.filter(|_| row.candidate.repeats.len() > 1) {
+        facts.push_str(&format!("- shown: repeat {}\n", shown.repeat));
     }
     facts
 }
@@ -339,12 +339,12 @@ fn expectations(case: &Case) -> String {
     format!("\nExpected:\n\n{}", md_fence("yaml", &truncate(&yaml, PART)))
 }
 
-fn diffs(blue: &str, green: &str) -> String {
-    let (blue, green) = around_difference(blue, green);
+fn diffs(baseline: &str, candidate: &str) -> String {
+    let (baseline, candidate) = around_difference(baseline, candidate);
     format!(
         "\nBaseline → candidate, by line:\n\n{}\nBy word:\n\n{}",
-        md_fence("diff", &truncate(&unified(&blue, &green), PART * 2)),
-        md_fence("text", &truncate(&words(&blue, &green), PART * 2))
+        md_fence("diff", &truncate(&unified(&baseline, &candidate), PART * 2)),
+        md_fence("text", &truncate(&words(&baseline, &candidate), PART * 2))
     )
 }
 

@@ -111,7 +111,7 @@ pub(super) struct Highlights {
     pub(super) errors: BTreeMap<(Arm, String), ErrorGroup>,
     /// Errors of kinds beyond [`ERRORS`].
     pub(super) other_errors: u64,
-    /// Answers not asked for, by reason.
+    /// Answers that were not requested, by reason.
     pub(super) skipped: BTreeMap<&'static str, u64>,
     redactor: Redactor,
     quarantine: Quarantine,
@@ -130,15 +130,12 @@ impl Highlights {
     pub(super) fn note(&mut self, row: &CaseRow) {
         let redactor = &self.redactor;
         let outcome = row.candidate.outcome();
-        let headline = || headline(redactor, row, shown_repeat(row));
+        let shown = || row.candidate.repeats.get(shown_repeat(row));
         let quarantined = self.quarantine.of(&row.case).is_some();
         if row.change() == Change::Regressed && !quarantined {
-            self.regressed.add(headline);
+            self.regressed.add(|| headline(redactor, row, shown()));
         }
-        let deciding = || match row.candidate.deciding() {
-            Some(judged) => headline_of(redactor, row, judged),
-            None => headline(),
-        };
+        let deciding = || headline(redactor, row, row.candidate.deciding().or_else(shown));
         if row.case.critical && matches!(outcome, OutcomeKind::Fail | OutcomeKind::Error) {
             self.critical.add(deciding);
         }
@@ -157,7 +154,7 @@ impl Highlights {
             });
         }
         for arm in [Arm::Baseline, Arm::Candidate] {
-            for judged in row.arm(arm).map_or(&[][..], |arm| &arm.repeats) {
+            for judged in row.repeats(arm) {
                 self.note_error(arm, &judged.outcome);
             }
         }
@@ -192,7 +189,7 @@ impl Highlights {
             lines.push(format!("{} of other kinds", count(self.other_errors, "error", "errors")));
         }
         let skipped = self.skipped.iter();
-        lines.extend(skipped.map(|(word, n)| format!("{} not asked: {word}", count(*n, "answer", "answers"))));
+        lines.extend(skipped.map(|(word, n)| format!("{} not requested: {word}", count(*n, "answer", "answers"))));
         lines
     }
 }
@@ -218,27 +215,15 @@ pub(super) fn shown_repeat(row: &CaseRow) -> usize {
         .repeats
         .iter()
         .zip(&row.candidate.repeats)
-        .position(|(blue, green)| (blue.outcome.kind(), green.outcome.kind()) == wanted)
+        .position(|(baseline, candidate)| (baseline.outcome.kind(), candidate.outcome.kind()) == wanted)
         .unwrap_or_else(|| row.telling_repeat())
 }
 
-fn headline(redactor: &Redactor, row: &CaseRow, repeat: usize) -> Headline {
-    match row.candidate.repeats.get(repeat) {
-        Some(judged) => headline_of(redactor, row, judged),
-        None => Headline {
-            id: short(redactor, row.case.id.as_str(), NAME),
-            place: short(redactor, &row.case.place.to_string(), NAME),
-            label: "not asked".to_owned(),
-            reason: "no answer was planned".to_owned(),
-        },
-    }
-}
-
-fn headline_of(redactor: &Redactor, row: &CaseRow, judged: &ScoredSample) -> Headline {
-    let reasons = why(judged);
-    let (label, reason) = match reasons.first() {
-        Some(Why { kind: _, label, reason }) => (*label, *reason),
-        None => ("pass", ""),
+fn headline(redactor: &Redactor, row: &CaseRow, judged: Option<&ScoredSample>) -> Headline {
+    let (label, reason) = match judged.map(why).as_deref() {
+        Some([Why { kind: _, label, reason }, ..]) => (*label, *reason),
+        Some([]) => ("pass", ""),
+        None => ("not requested", "no answer was planned"),
     };
     Headline {
         id: short(redactor, row.case.id.as_str(), NAME),

@@ -12,7 +12,7 @@ use super::{CallReport, Context, Format, ReportError, Reporter};
 use crate::domain::{ArmRow, Case, CaseRow, OutcomeKind, Quarantine, RunInfo, ScoredSample, Verdict, Warning};
 use junit_report::{Report, TestCase, TestResult, TestSuite};
 use quick_xml::Writer;
-use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, BytesText, Event};
+use quick_xml::events::{BytesDecl, BytesEnd, BytesStart, Event};
 use std::io::{self, Read, Write as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -141,16 +141,13 @@ fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], verdict: 
     suites.iter().for_each(|suite| totals.add(suite.totals));
     let timestamp = timestamp(&verdict.started_at);
     let mut writer = Writer::new(output);
-    let line = || Event::Text(BytesText::from_escaped("\n"));
 
-    writer.write_event(Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
-    writer.write_event(line())?;
+    push_line(&mut writer, Event::Decl(BytesDecl::new("1.0", Some("UTF-8"), None)))?;
     // The schema has no skipped total here.
     let mut root = BytesStart::new("testsuites");
     root.push_attribute(("name", "promptgate"));
     push_totals(&mut root, &totals);
-    writer.write_event(Event::Start(root))?;
-    writer.write_event(line())?;
+    push_line(&mut writer, Event::Start(root))?;
     for suite in suites {
         let mut head = BytesStart::new("testsuite");
         head.push_attribute(("name", name(&suite.name).as_str()));
@@ -160,19 +157,22 @@ fn write_document(output: &mut Output, spool: Spool, suites: &[Suite], verdict: 
             head.push_attribute(("timestamp", timestamp.as_str()));
         }
         writer.get_mut().write_all(b"  ")?;
-        writer.write_event(Event::Start(head))?;
-        writer.write_event(line())?;
+        push_line(&mut writer, Event::Start(head))?;
         push_properties(&mut writer, verdict)?;
         let copied = io::copy(&mut bodies.by_ref().take(suite.bytes), writer.get_mut())?;
         if copied != suite.bytes {
             return Err(io::Error::other("the temporary file lost a part of its content"));
         }
         writer.get_mut().write_all(b"  ")?;
-        writer.write_event(Event::End(BytesEnd::new("testsuite")))?;
-        writer.write_event(line())?;
+        push_line(&mut writer, Event::End(BytesEnd::new("testsuite")))?;
     }
-    writer.write_event(Event::End(BytesEnd::new("testsuites")))?;
-    writer.write_event(line())
+    push_line(&mut writer, Event::End(BytesEnd::new("testsuites")))
+}
+
+/// A tag at the end of a line.
+fn push_line(writer: &mut Writer<&mut Output>, tag: Event<'_>) -> io::Result<()> {
+    writer.write_event(tag)?;
+    writer.get_mut().write_all(b"\n")
 }
 
 /// What was tested, whether it was the real thing, and what speaks against it.
@@ -196,8 +196,7 @@ fn push_properties(writer: &mut Writer<&mut Output>, verdict: &Verdict) -> io::R
     for (number, Warning { code: _, message }) in (1..).zip(&verdict.warnings) {
         push_property(writer, &format!("warning {number}"), &truncate(&attribute(message), MESSAGE))?;
     }
-    writer.write_event(Event::End(BytesEnd::new("properties")))?;
-    writer.write_event(Event::Text(BytesText::from_escaped("\n")))
+    push_line(writer, Event::End(BytesEnd::new("properties")))
 }
 
 fn push_property(writer: &mut Writer<&mut Output>, name: &str, value: &str) -> io::Result<()> {
@@ -255,13 +254,10 @@ fn result(case: &Case, candidate: &ArmRow, judged: &ScoredSample, quarantined: O
         format!("in quarantine until {until} by its tag {}, decides nothing: ", truncate(tag, 100))
     });
     let message = truncate(&attribute(&format!("{apart}{label}: {reason}")), MESSAGE).into_owned();
+    let cause = Some(details(&message, case, candidate, judged, &reasons));
     match judged.outcome.kind() {
-        OutcomeKind::Fail => {
-            TestResult::Failure { cause: Some(details(&message, case, candidate, judged, &reasons)), type_, message }
-        }
-        OutcomeKind::Error => {
-            TestResult::Error { cause: Some(details(&message, case, candidate, judged, &reasons)), type_, message }
-        }
+        OutcomeKind::Fail => TestResult::Failure { cause, type_, message },
+        OutcomeKind::Error => TestResult::Error { cause, type_, message },
         OutcomeKind::Skipped | OutcomeKind::Pass => TestResult::SkippedWithCause { cause: None, type_, message },
     }
 }

@@ -121,7 +121,7 @@ pub(super) fn cost(verdict: &Verdict) -> String {
     if verdict.cached == Arms::default() {
         return spent;
     }
-    format!("{spent} (all answers, when they were asked for: {})", usd(verdict.answers_cost_usd))
+    format!("{spent} (all answers, when they were requested: {})", usd(verdict.answers_cost_usd))
 }
 
 /// Milliseconds of one answer's waiting that are the machine's own, and not worth telling.

@@ -6,6 +6,18 @@ use std::io::{self, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
+/// A file that others may read, under a name of its own until it is whole. The umask still applies.
+pub(super) fn temp_file(folder: &Path) -> io::Result<NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMP_PREFIX).suffix(TEMP_SUFFIX);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
 /// A report's file while it is written: a temporary file beside the final one, gone if it is dropped.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -16,15 +28,7 @@ pub(super) struct Output {
 impl Output {
     pub(super) fn create(folder: &Path, name: &str) -> Result<Output, ReportError> {
         let path = folder.join(name);
-        let mut builder = tempfile::Builder::new();
-        builder.prefix(TEMP_PREFIX).suffix(TEMP_SUFFIX);
-        // Reports are for others to read; the umask still applies.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt as _;
-            builder.permissions(std::fs::Permissions::from_mode(0o666));
-        }
-        match builder.tempfile_in(folder) {
+        match temp_file(folder) {
             Ok(file) => Ok(Output { file: BufWriter::new(file), path }),
             Err(cause) => Err(ReportError::Write { path, cause }),
         }

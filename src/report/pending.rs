@@ -5,8 +5,8 @@
 //! begin with one when `cargo insta test` is told to delete what no Rust test refers to.
 
 use super::excerpt::{around_difference, source_diff};
+use super::output::temp_file;
 use super::text::{one_line, truncate};
-use super::{TEMP_PREFIX, TEMP_SUFFIX};
 use crate::domain::{Case, CaseId, SNAPSHOTS, snapshot_file};
 use std::fs;
 use std::io::{self, Write as _};
@@ -38,15 +38,7 @@ pub struct Proposal<'a> {
 /// Writes a proposal beside the approved answer, in place of an earlier one; the file appears whole or not at all.
 pub fn propose(root: &Path, proposal: &Proposal<'_>) -> io::Result<()> {
     let folder = folder(root, true)?.ok_or(io::ErrorKind::NotFound)?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(TEMP_PREFIX).suffix(TEMP_SUFFIX);
-    // For others to read, as any file of the project; the umask still applies.
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666));
-    }
-    let mut file = builder.tempfile_in(&folder)?;
+    let mut file = temp_file(&folder)?;
     file.write_all(file_text(proposal).as_bytes())?;
     // A link of this name is replaced, not followed.
     file.persist(folder.join(pending(&proposal.case.id)))?;

@@ -85,15 +85,12 @@ impl Reporter for Results {
 impl Results {
     /// Plan order within a case: by repeat, baseline before candidate.
     fn rows(&mut self, row: &CaseRow) -> io::Result<()> {
-        let repeats = |arm| row.arm(arm).map_or(&[][..], |arm| &arm.repeats);
-        let (blue, green) = (repeats(Arm::Baseline), repeats(Arm::Candidate));
-        for i in 0..blue.len().max(green.len()) {
-            for (arm, judged) in [(Arm::Baseline, blue.get(i)), (Arm::Candidate, green.get(i))] {
-                if let Some(judged) = judged {
-                    let prompt = match arm {
-                        Arm::Baseline => &self.baseline,
-                        Arm::Candidate => &self.candidate,
-                    };
+        let (baseline, candidate) = (row.repeats(Arm::Baseline), row.repeats(Arm::Candidate));
+        for i in 0..baseline.len().max(candidate.len()) {
+            for (arm, prompt, repeats) in
+                [(Arm::Baseline, &self.baseline, baseline), (Arm::Candidate, &self.candidate, candidate)]
+            {
+                if let Some(judged) = repeats.get(i) {
                     let mut result = result(&row.case, arm, prompt, judged);
                     result.simulated |= self.simulated;
                     let line = format!("{}\n", json_safe(&serde_json::to_string(&result)?));
@@ -221,7 +218,7 @@ fn result<'a>(case: &'a Case, arm: Arm, prompt: &'a Prompt, judged: &'a ScoredSa
 /// A sentence where the model that served is not the one that was asked for.
 fn other_model(requested: &str, answer: &Answer) -> Option<String> {
     let served = answer.model_version.as_deref()?;
-    (!answers_for(requested, served)).then(|| format!("asked for {requested}, and {served} served"))
+    (!answers_for(requested, served)).then(|| format!("requested {requested}, but {served} served"))
 }
 
 fn record(answer: &Answer) -> AnswerRecord<'_> {

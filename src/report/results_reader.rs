@@ -3,9 +3,9 @@
 
 use super::results::{AnswerRecord, ErrorRecord, ResultRow};
 use crate::domain::{
-    Answer, Arm, ArmRow, Case, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample, WEIGHT, hex,
+    Answer, Arm, ArmRow, Case, CaseRow, Failure, Outcome, OutcomeKind, Place, Problem, Score, ScoredSample, WEIGHT,
+    digest_reader, hex,
 };
-use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read as _, Seek as _, SeekFrom};
@@ -42,14 +42,7 @@ impl ResultsReader {
                 .hint("keep the whole output folder together")
         };
         let mut file = File::open(path).map_err(unreadable)?;
-        let mut hash = Sha256::new();
-        let mut chunk = vec![0; 1 << 16];
-        loop {
-            match file.read(&mut chunk).map_err(unreadable)? {
-                0 => break,
-                read => hash.update(&chunk[..read]),
-            }
-        }
+        let sha256 = hex(digest_reader(&file).map_err(unreadable)?);
         file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
         Ok(ResultsReader {
             lines: BufReader::new(file),
@@ -57,7 +50,7 @@ impl ResultsReader {
             line: 0,
             repeats,
             arms: if has_baseline { &[Arm::Baseline, Arm::Candidate] } else { &[Arm::Candidate] },
-            sha256: hex(hash.finalize()),
+            sha256,
             rows: 0,
             shown: shown.into(),
         })

@@ -101,7 +101,7 @@ fn facts_lines(facts: &RunFacts) -> Vec<(&'static str, String)> {
     }
     for (on, word) in [
         (*simulated, "SIMULATED: the simulator answered"),
-        (!gated, "NOT GATED: no decision was asked for"),
+        (!gated, "NOT GATED: no decision was requested"),
         (*identical, "both prompts rendered the same requests"),
     ] {
         if on {
@@ -148,7 +148,7 @@ fn concluded_lines(concluded: &RunConclusion) -> Vec<(&'static str, String)> {
         }
     }
     if *replayed {
-        lines.push(("", "REPLAYED: answers were asked for earlier".to_owned()));
+        lines.push(("", "REPLAYED: answers were requested earlier".to_owned()));
     }
     lines.push(("reasons", name_of(&reasons.join(", "), MESSAGE)));
     lines.push(("exit code", exit_code.to_string()));
@@ -184,8 +184,8 @@ pub fn flaky(run: &RunRecord, flaky: &Flaky) -> String {
     ]];
     rows.extend(cases.iter().map(|FlakyCase { case, baseline, candidate }| {
         let [run, history, all, _] = cells(baseline.as_ref());
-        let [green, ever, every, any] = cells(candidate.as_ref());
-        [name(case), run, history, all, green, ever, every, any]
+        let [candidate, ever, every, any] = cells(candidate.as_ref());
+        [name(case), run, history, all, candidate, ever, every, any]
     }));
     let more = all.saturating_sub(cases.len() as u64);
     let more = if more > 0 { format!("\n… and {more} more") } else { String::new() };
@@ -229,8 +229,9 @@ pub fn compared(comparison: &RunComparison) -> String {
         improved,
         slices: _,
     } = comparison;
-    let mut text = "REPLAYED: outcomes of two runs from the store; nothing was asked or judged, and nothing here can be promoted\n"
-        .to_owned();
+    let mut text =
+        "REPLAYED: outcomes of two runs from the store; nothing was sent or judged, and nothing here can be promoted\n"
+            .to_owned();
     for (run, role) in [(first, "baseline"), (second, "candidate")] {
         let facts = run.facts.as_ref();
         let simulated = facts.is_some_and(|facts| facts.simulated);

@@ -252,9 +252,9 @@ pub(super) fn caveats(verdict: &Verdict) -> impl Iterator<Item = (&'static str, 
     let DatasetRecord { cases, total, .. } = verdict.dataset;
     [
         (verdict.simulated, "SIMULATED", "the built-in simulator answered, not the model"),
-        (verdict.replayed, "REPLAYED", "answers were recorded earlier, not asked for now"),
+        (verdict.replayed, "REPLAYED", "answers were recorded earlier, not requested now"),
         (verdict.rehearsal, "REHEARSAL", "--rehearse lets a promote pass"),
-        (!verdict.gated, "NOT GATED", "no decision was asked for"),
+        (!verdict.gated, "NOT GATED", "no decision was requested"),
         (cases < total, "PARTIAL", "only a part of the dataset was run"),
     ]
     .into_iter()

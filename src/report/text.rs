@@ -122,44 +122,25 @@ pub fn md_inline(text: &str) -> String {
     let digits = line.len() - line.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     for (at, c) in line.char_indices() {
         let rest = &line[at + c.len_utf8()..];
+        let (before, after) = match c {
+            '@' => ("", MD_BREAK),
+            '#' if rest.starts_with(|c: char| c.is_ascii_digit()) => ("", MD_BREAK),
+            ':' if rest.starts_with("//") => ("", MD_BREAK),
+            '.' if ends_with_ignore_case(&line[..at], "www") => (MD_BREAK, ""),
+            '-' if ends_with_ignore_case(&line[..at], "gh") => (MD_BREAK, ""),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' | '#' | '^' => ("\\", ""),
+            '-' | '+' | '=' if at == 0 => ("\\", ""),
+            '.' | ')' if at > 0 && at == digits => ("\\", ""),
+            _ => ("", ""),
+        };
+        out.push_str(before);
         match c {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
-            '@' => {
-                out.push('@');
-                out.push_str(MD_BREAK);
-            }
-            '#' if rest.starts_with(|c: char| c.is_ascii_digit()) => {
-                out.push('#');
-                out.push_str(MD_BREAK);
-            }
-            ':' if rest.starts_with("//") => {
-                out.push(':');
-                out.push_str(MD_BREAK);
-            }
-            '.' if ends_with_ignore_case(&line[..at], "www") => {
-                out.push_str(MD_BREAK);
-                out.push('.');
-            }
-            '-' if ends_with_ignore_case(&line[..at], "gh") => {
-                out.push_str(MD_BREAK);
-                out.push('-');
-            }
-            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' | '!' | '#' | '^' => {
-                out.push('\\');
-                out.push(c);
-            }
-            '-' | '+' | '=' if at == 0 => {
-                out.push('\\');
-                out.push(c);
-            }
-            '.' | ')' if at > 0 && at == digits => {
-                out.push('\\');
-                out.push(c);
-            }
             c => out.push(c),
         }
+        out.push_str(after);
     }
     out
 }

@@ -10,7 +10,7 @@ const EMPTY: &str = "(no text and no tool call)";
 /// What kept an answer from passing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Why<'a> {
-    /// A short stable word: the matcher, the error's code, why it was not asked; `answer` when the answer failed before
+    /// A short stable word: the matcher, the error's code, why it was not requested; `answer` when the answer failed before
     /// its checks.
     pub(super) kind: &'a str,
     /// What people call the check: its name, else its matcher; else the kind.
@@ -23,20 +23,16 @@ pub(super) fn why(judged: &ScoredSample) -> Vec<Why<'_>> {
     match &judged.outcome {
         Outcome::Scored(score) if score.pass => Vec::new(),
         Outcome::Scored(score) => {
-            let broken: Vec<_> = judged.checks.iter().filter(|check| breaks(check)).map(check_why).collect();
-            if broken.is_empty() {
-                vec![Why { kind: "answer", label: "answer", reason: &score.reason }]
-            } else {
-                broken
+            let broken = judged.checks.iter().filter(|check| check.pass == Some(false) && !check.advisory);
+            let broken: Vec<_> = broken.map(check_why).collect();
+            match broken.is_empty() {
+                true => vec![Why { kind: "answer", label: "answer", reason: &score.reason }],
+                false => broken,
             }
         }
         Outcome::Errored(Failure { kind: _, code, message }) => vec![Why { kind: code, label: code, reason: message }],
-        Outcome::Skipped(skip) => vec![Why { kind: skip.as_str(), label: "not asked", reason: skip.describe() }],
+        Outcome::Skipped(skip) => vec![Why { kind: skip.as_str(), label: "not requested", reason: skip.describe() }],
     }
-}
-
-fn breaks(check: &CheckResult) -> bool {
-    check.pass == Some(false) && !check.advisory
 }
 
 fn check_why(check: &CheckResult) -> Why<'_> {

@@ -215,28 +215,24 @@ const UNUSABLE: &str = "a blocked, cut off or empty answer passes here only chec
 const INSIDE: &str = "what JSON or XML is looked for must be the whole answer or its one code block";
 const OTHER_PHRASES: &str = "another list of phrases";
 
-/// The differences from promptfoo: test, the number of the answer (from 1), the outcome here, and why.
-const OF_PROMPTFOO: &[(&str, usize, &str, &str)] = &[
-    ("icontains, Greek", 3, "pass", "without regard to case, a final sigma is a sigma"),
-    ("regex, an emoji", 2, "pass", "JavaScript counts an emoji as two characters"),
-    ("regex, a slash and a brace", 3, "fail", UNUSABLE),
-    ("contains json", 2, "fail", INSIDE),
-    ("contains json with a schema", 3, "fail", INSIDE),
-    ("contains json with a schema", 4, "fail", INSIDE),
-    ("is xml, forms", 4, "fail", "a document type declaration is refused"),
-    ("contains xml", 2, "fail", INSIDE),
-    ("contains xml with elements", 3, "fail", INSIDE),
-    ("bleu, several", 3, "fail", "another BLEU, to which case counts"),
-    ("finish reason, length", 2, "fail", UNUSABLE),
-    ("finish reason, length", 4, "fail", UNUSABLE),
-    ("is refusal", 4, "fail", OTHER_PHRASES),
-    ("is refusal, otherwise", 1, "pass", OTHER_PHRASES),
-    ("is refusal, otherwise", 2, "fail", OTHER_PHRASES),
-    ("tool calls, twice", 1, "fail", "a function that is called twice counts twice"),
-    ("blank answers", 1, "fail", UNUSABLE),
-    ("blank answers", 2, "fail", UNUSABLE),
-    ("blank answers", 3, "fail", UNUSABLE),
-    ("cell: levenshtein", 3, "fail", "a replaced letter weighs more than an added one"),
+/// The differences from promptfoo: test, the numbers of the answers (from 1), the outcome here, and why.
+const OF_PROMPTFOO: &[(&str, &[usize], &str, &str)] = &[
+    ("icontains, Greek", &[3], "pass", "without regard to case, a final sigma is a sigma"),
+    ("regex, an emoji", &[2], "pass", "JavaScript counts an emoji as two characters"),
+    ("regex, a slash and a brace", &[3], "fail", UNUSABLE),
+    ("contains json", &[2], "fail", INSIDE),
+    ("contains json with a schema", &[3, 4], "fail", INSIDE),
+    ("is xml, forms", &[4], "fail", "a document type declaration is refused"),
+    ("contains xml", &[2], "fail", INSIDE),
+    ("contains xml with elements", &[3], "fail", INSIDE),
+    ("bleu, several", &[3], "fail", "another BLEU, to which case counts"),
+    ("finish reason, length", &[2, 4], "fail", UNUSABLE),
+    ("is refusal", &[4], "fail", OTHER_PHRASES),
+    ("is refusal, otherwise", &[1], "pass", OTHER_PHRASES),
+    ("is refusal, otherwise", &[2], "fail", OTHER_PHRASES),
+    ("tool calls, twice", &[1], "fail", "a function that is called twice counts twice"),
+    ("blank answers", &[1, 2, 3], "fail", UNUSABLE),
+    ("cell: levenshtein", &[3], "fail", "a replaced letter weighs more than an added one"),
 ];
 
 #[test]
@@ -292,7 +288,9 @@ fn promptfoo_tests_are_judged_as_promptfoo_judges_them() {
             }
         }
     }
-    let listed: Vec<_> = OF_PROMPTFOO.iter().map(|(name, number, ours, _)| (*name, *number, *ours)).collect();
+    let listed = OF_PROMPTFOO.iter();
+    let listed: Vec<_> =
+        listed.flat_map(|(name, numbers, ours, _)| numbers.iter().map(|number| (*name, *number, *ours))).collect();
     assert_eq!(differences, listed);
     assert!(counts["pass"] > 200 && counts["fail"] > 200, "{counts:?}");
 }

@@ -168,7 +168,7 @@ fn a_promote_with_doubts_is_none() {
     age("case-00007", 80_000);
     gate().assert_exit(0);
     age("case-00007", 80_000);
-    gate().assert_exit(11).assert_stdout("DOUBT: the answers were asked for over 2 days");
+    gate().assert_exit(11).assert_stdout("DOUBT: the answers were requested over 2 days");
     project.run("compare 1 2").assert_exit(0);
     // A block stays one.
     project.run("compare 2 1 --gate").assert_exit(10);
@@ -225,11 +225,11 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     let run = |more: &str| assert_eq!(eval(&project, &fake.url, "v2", more).code, 0);
     run("--repeat 2 --limit 6");
     insta::assert_snapshot!(refused("1", "3"), @"
-    error: runs 1 and 3 asked different cases: 2 cases are only in run 1 (`case-00006`, `case-00007`)
+    error: runs 1 and 3 ran different cases: 2 cases are only in run 1 (`case-00006`, `case-00007`)
       expected: the same cases in both runs
       help: they selected: all; and: --limit 6
     error: runs 1 and 3 have 3 and 2 repeats
-      help: run one of them again with --repeat; answers that are stored are not asked for again
+      help: run one of them again with --repeat; stored answers are not requested again
     ");
     // 4: another selection of the same cases is the same.
     run("--limit 100");
@@ -247,7 +247,7 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     project.write("golden/cases.jsonl", golden.replace(",\"vars\"", ", \"vars\""));
     run("");
     insta::assert_snapshot!(refused("1", "6"), @"
-    error: the golden files of runs 1 and 6 differ; the cases that they asked are the same
+    error: the golden files of runs 1 and 6 differ; the cases that they ran are the same
       help: run the older candidate again over the present files
     ");
     // 7: an edited check, 8: an edited question.
@@ -267,8 +267,8 @@ fn runs_that_differ_in_more_than_the_prompt_are_refused_with_what_differs() {
     // 10: both prompts are the same.
     let same = format!("eval --prompt v2 --baseline v2 --base-url {}", fake.url);
     project.run_with_key(&same);
-    assert!(refused("1", "10").contains("run 10 asked its must-pass cases only"));
-    assert!(refused("10", "1").contains("run 10 asked its must-pass cases only"));
+    assert!(refused("1", "10").contains("run 10 ran its must-pass cases only"));
+    assert!(refused("10", "1").contains("run 10 ran its must-pass cases only"));
     assert!(refused("1", "99").contains("the store has no run 99"));
 }
 
@@ -285,7 +285,7 @@ fn runs_whose_outcomes_are_not_all_there_are_refused() {
     change("DELETE FROM outcomes WHERE run = 2 AND case_no = 3");
     insta::assert_snapshot!(refused(), @"
     error: the store has outcomes of 3 of the 4 cases of run 2; they are kept of the newest runs only
-      help: run it again; answers that are stored are not asked for again
+      help: run it again; stored answers are not requested again
     ");
     change("UPDATE facts SET concluded = NULL WHERE run = 2");
     insta::assert_snapshot!(refused(), @"
@@ -295,7 +295,7 @@ fn runs_whose_outcomes_are_not_all_there_are_refused() {
     change("DELETE FROM facts WHERE run = 2");
     insta::assert_snapshot!(refused(), @"
     error: run 2 was made by an older promptgate, which did not note outcomes
-      help: run it again; answers that are stored are not asked for again
+      help: run it again; stored answers are not requested again
     ");
     project.run("runs list").assert_exit(0);
 }

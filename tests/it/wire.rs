@@ -163,7 +163,7 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
     let project = Project::with_cases(40);
     let fake = Fake::start(|request| reply(request, "gemini-9-new", "gemini-9-new"));
     let ran = project.eval_at(&fake.url, "").assert_exit(0);
-    let sentence = "the candidate asked for gemini-3.8-flash, and gemini-9-new served";
+    let sentence = "the candidate requested gemini-3.8-flash, but gemini-9-new served";
     assert!(ran.stdout.contains(&format!("WARNING: {sentence}")), "{}", ran.stdout);
     for file in ["summary.md", "diff.md"] {
         let text = project.read(&format!("reports/{file}"));
@@ -176,7 +176,7 @@ fn another_model_than_the_one_asked_for_is_told_everywhere() {
     }
     assert!(junit.contains(&format!("<property name=\"warning 2\" value=\"{sentence}\"/>")), "{junit}");
     for row in project.results() {
-        assert_eq!(row["warning"], "asked for gemini-3.8-flash, and gemini-9-new served");
+        assert_eq!(row["warning"], "requested gemini-3.8-flash, but gemini-9-new served");
     }
     let verdict = project.verdict();
     assert_eq!(codes(&verdict, "warnings"), ["served_model", "served_model"]);

@@ -44,7 +44,7 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
     );
     expect(
         recorded.gated,
-        "no decision was asked for (--no-gate)".to_owned(),
+        "no decision was requested (--no-gate)".to_owned(),
         "a gated run",
         "run `promptgate eval` without --no-gate",
     );
@@ -57,13 +57,13 @@ pub(super) fn check_claims(recorded: &Verdict) -> Vec<Problem> {
     expect(
         !recorded.replayed,
         "the answers were replayed".to_owned(),
-        "answers asked for in the run",
+        "answers requested in the run",
         "run `promptgate eval` with a key, and with --cache refresh if the stored answers are old",
     );
     expect(
         recorded.imported == 0,
         format!("{} of the answers were imported", recorded.imported),
-        "answers asked for in the run",
+        "answers requested in the run",
         "run `promptgate eval` with --cache refresh",
     );
     expect(

@@ -42,7 +42,7 @@ pub(super) fn check_prompt(arm: &str, recorded: &PromptRecord, version: &Version
     }
     if recorded.model.requested != version.info.model {
         misses.push(
-            Problem::new(format!("the verdict's {arm} asked for the model {}", recorded.model.requested))
+            Problem::new(format!("the verdict's {arm} requested the model {}", recorded.model.requested))
                 .expected(format!("{}, as prompt and settings say", version.info.model))
                 .hint("give verify the model that eval was given, or name it in the prompt or in promptgate.toml"),
         );

@@ -46,7 +46,7 @@ pub(super) fn fold(
         if look >= looks && !row.case.critical && was_requested(row) {
             return Err(Problem::at(
                 row.case.place.clone(),
-                format!("`{}` was asked, though the run was decided before its look", row.case.id),
+                format!("`{}` was run, though the run was decided before its look", row.case.id),
             )
             .expected("skipped answers (`decided`)"));
         }

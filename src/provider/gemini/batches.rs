@@ -360,9 +360,9 @@ impl Gemini {
             });
             if let Some(operation) = found {
                 let name = operation.name.filter(|name| is_resource(name, "batches/"));
-                return name.map(Some).ok_or_else(|| {
-                    ProviderError::bad_body("a batch job has no name that could be asked for").with_retry(Retry::Never)
-                });
+                return name
+                    .map(Some)
+                    .ok_or_else(|| ProviderError::bad_body("a batch job has no usable name").with_retry(Retry::Never));
             }
             token = page.next_page_token.filter(|token| !token.is_empty());
             if token.is_none() {
@@ -382,7 +382,7 @@ impl Gemini {
     /// Starts to read the results in a file.
     pub(crate) async fn download(&self, file: &str) -> Result<Download<'_>, ProviderError> {
         if !is_resource(file, "files/") {
-            return Err(ProviderError::bad_body("the file of the results has no name that could be asked for"));
+            return Err(ProviderError::bad_body("the file of the results has no usable name"));
         }
         let mut url = self.connection.endpoint.resource(&format!("{file}:download"));
         url.set_query(Some("alt=media"));

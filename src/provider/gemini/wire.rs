@@ -6,56 +6,43 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct Response<'a> {
-    #[serde(borrow)]
     pub(super) candidates: Option<Vec<Candidate<'a>>>,
-    #[serde(borrow)]
     pub(super) prompt_feedback: Option<PromptFeedback<'a>>,
     pub(super) usage_metadata: Option<UsageMetadata>,
     pub(super) model_version: Option<String>,
-    #[serde(borrow)]
     pub(super) model_status: Option<&'a RawValue>,
     pub(super) error: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct Candidate<'a> {
-    #[serde(borrow)]
     pub(super) content: Option<Content<'a>>,
     pub(super) finish_reason: Option<String>,
-    #[serde(borrow)]
     pub(super) finish_message: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) safety_ratings: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) avg_logprobs: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) logprobs_result: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) citation_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) grounding_metadata: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) url_context_metadata: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
 pub(super) struct Content<'a> {
-    #[serde(borrow)]
     pub(super) parts: Option<Vec<Part<'a>>>,
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct Part<'a> {
     pub(super) text: Option<String>,
     pub(super) thought: Option<bool>,
     pub(super) function_call: Option<FunctionCall>,
-    #[serde(borrow)]
     pub(super) executable_code: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) code_execution_result: Option<&'a RawValue>,
 }
 
@@ -66,12 +53,10 @@ pub(super) struct FunctionCall {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub(super) struct PromptFeedback<'a> {
     pub(super) block_reason: Option<String>,
-    #[serde(borrow)]
     pub(super) block_reason_message: Option<&'a RawValue>,
-    #[serde(borrow)]
     pub(super) safety_ratings: Option<&'a RawValue>,
 }
 

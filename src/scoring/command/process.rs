@@ -65,14 +65,14 @@ impl Breakage {
             (Breakage::Ended, Some(status)) if status.code().is_some() => format!("ended without a reply ({status})"),
             (Breakage::Ended, _) => "closed its output without a reply".to_owned(),
             (Breakage::Late, _) => format!("did not reply within {timeout:?}"),
-            (Breakage::Unasked, _) => "wrote a line that no request had asked for".to_owned(),
+            (Breakage::Unasked, _) => "wrote a line that answers no request".to_owned(),
             (Breakage::TooLong, _) => format!("replied with more than {} KiB in a line", LONGEST_REPLY >> 10),
             (Breakage::NoReply(line), _) => format!("wrote a line that is not a reply: \"{line}\""),
             (Breakage::OtherId, _) => "replied with an id that is not the one of the request".to_owned(),
             (Breakage::NoId(error), _) => {
-                format!("can't be asked: the system gives no random bytes for an id: {error}")
+                format!("can't be sent a request: the system gives no random bytes for an id: {error}")
             }
-            (Breakage::Request(error), _) => format!("can't be asked: {error}"),
+            (Breakage::Request(error), _) => format!("can't be sent a request: {error}"),
         }
     }
 }

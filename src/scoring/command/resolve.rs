@@ -1,6 +1,6 @@
 //! Which program a command is, and what identifies it.
 
-use crate::domain::{Command, hex};
+use crate::domain::{Command, digest_reader, hex};
 use sha2::{Digest, Sha256};
 use std::env;
 use std::ffi::OsString;
@@ -107,21 +107,5 @@ fn content(path: &Path, root: &Path) -> io::Result<Vec<u8>> {
     if about.len() > MOST_DIGESTED {
         return Ok(about.len().to_le_bytes().to_vec());
     }
-    let mut hash = Sha256::new();
-    let mut file = File::open(path)?.take(MOST_DIGESTED);
-    io::copy(&mut file, &mut HashWriter(&mut hash))?;
-    Ok(hash.finalize().to_vec())
-}
-
-struct HashWriter<'a>(&'a mut Sha256);
-
-impl io::Write for HashWriter<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    Ok(digest_reader(File::open(path)?.take(MOST_DIGESTED))?.to_vec())
 }

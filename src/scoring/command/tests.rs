@@ -205,7 +205,7 @@ fn a_line_too_many_is_told_at_the_next_request_at_the_latest() {
     assert_eq!(tried.judge("a"), "pass true 1: the command says pass");
     let second = tried.judge("a");
     let told = [
-        "error: the command `check` wrote a line that no request had asked for",
+        "error: the command `check` wrote a line that answers no request",
         "error: the command `check` replied with an id that is not the one of the request",
     ];
     assert!(told.contains(&second.as_str()), "{second}");

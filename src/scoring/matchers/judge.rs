@@ -343,7 +343,7 @@ fn json<T: DeserializeOwned>(reply: &str) -> Result<T, String> {
     if reply.len() > LONGEST_REPLY {
         return Err(format!("it is longer than {} KiB", LONGEST_REPLY >> 10));
     }
-    strict_json::parse_object(reply).map_err(|cause| format!("not the json that was asked for: {cause}"))
+    strict_json::parse_object(reply).map_err(|cause| format!("not the json that was requested: {cause}"))
 }
 
 fn read_pass(reply: &str) -> Result<Vote, String> {

@@ -94,7 +94,7 @@ fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     wanted.extend(list_items.filter(|items| !items.hold(0)).map(|_| Kind::List));
     if let Some((name, _)) = KINDS.iter().find(|(_, kind)| wanted.contains(kind) && none.contains(kind)) {
         let message = format!("{name} is wanted and forbidden, so no answer can pass");
-        fields.refuse_key("none", message, "kinds that nothing else asks for");
+        fields.refuse_key("none", message, "kinds that nothing else requires");
     }
     let markdown = fields.finish(Some(Markdown { has, none, heading_levels, list_items, table }))?;
     Ok(Matcher::new(move |input| {

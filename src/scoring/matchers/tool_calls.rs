@@ -116,7 +116,7 @@ fn compile(args: &Value, ctx: &Compile<'_>) -> Read<Matcher> {
         }
     }
     if mode == Mode::Subset && min_f1.is_some() {
-        let message = "`min_f1` does not go with `mode: subset`, which never asks for all calls";
+        let message = "`min_f1` does not go with `mode: subset`, which never requires all calls";
         fields.refuse_key("min_f1", message, "`mode: any_order` with `min_f1`");
     }
     let calls = match mode == Mode::None {

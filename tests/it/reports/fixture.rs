@@ -128,7 +128,7 @@ pub(super) fn verdict() -> Verdict {
         ],
         warnings: vec![Warning {
             code: WarningCode::ServedModel,
-            message: "the candidate asked for gemini-3.8-flash, and \"<new>\u{1b}\n@team\" served".into(),
+            message: "the candidate requested gemini-3.8-flash, but \"<new>\u{1b}\n@team\" served".into(),
         }],
         replayed: false,
         unlooked: None,
