@@ -8,7 +8,7 @@ use crate::domain::{
     Arm, CaseId, Content, Failure, FailureKind, Job, JobResult, Part, Problem, Problems, Request, Role, Usage, digest,
 };
 use crate::plan::identity;
-use crate::provider::{AnyProvider, ApiKey, OwnService, Purpose, ServiceConfig, Target, embedding_requests};
+use crate::provider::{ApiKey, OwnService, Provider, Purpose, ServiceConfig, Target, embedding_requests};
 use crate::scoring::StaticModel;
 use serde_json::Map;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,7 +33,7 @@ pub(super) enum EmbeddingModel {
 
 #[derive(Debug)]
 pub(super) struct RemoteModel {
-    pub(super) provider: AnyProvider,
+    pub(super) provider: Arc<dyn Provider>,
     /// Writes a request: model, texts, dimensions.
     body: fn(&str, &[&str], Option<u32>) -> Vec<u8>,
     /// What answers, in the identity of each vector.

@@ -11,7 +11,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::plan::price::Tier;
-use crate::provider::AnyProvider;
+use crate::provider::Provider;
 use crate::runner::{Limits, LiveRun, Price, RunSummary, Spend, StopReason};
 use crate::scoring::{self, CaseAnswers, Commands, ReplyCache, ScoredAnswer};
 use crate::store::{RunId, Store, Writer};
@@ -49,7 +49,7 @@ pub(crate) struct JudgeClient<'a> {
 
 /// What is sent to one model.
 struct Batch<'b> {
-    provider: &'b AnyProvider,
+    provider: &'b Arc<dyn Provider>,
     /// The name that the replies are stored by.
     name: &'b str,
     /// What answers, in the identity of each reply.
@@ -295,7 +295,7 @@ impl JudgeClient<'_> {
     fn send(
         &self,
         jobs: Vec<Job>,
-        provider: AnyProvider,
+        provider: Arc<dyn Provider>,
         sink: Arc<ReplySink>,
         tier: Tier,
     ) -> Result<RunSummary, Error> {
@@ -305,7 +305,7 @@ impl JudgeClient<'_> {
         let price: Arc<Price<'static>> = Arc::new(move |model, usage| prices.cost_usd(model, usage, tier, today));
         let (sender, queue) = mpsc::channel(2 * self.settings.limits.concurrency);
         let live = LiveRun {
-            target: Arc::new(provider),
+            target: provider,
             limits: self.limits(),
             price,
             keep: sink,

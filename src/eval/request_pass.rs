@@ -94,7 +94,7 @@ fn send(
         }
         None => {
             let live = LiveRun {
-                target: Arc::new(context.targets.provider()),
+                target: context.targets.provider(),
                 limits,
                 price,
                 keep: Arc::clone(&writer),

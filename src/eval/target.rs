@@ -5,7 +5,7 @@ use super::versions::{Version, Versions};
 use crate::config::{Cache, Settings};
 use crate::domain::{Arm, Arms, Problem};
 use crate::error::Error;
-use crate::provider::{AnyProvider, ArmNames, ProviderConfig, Renewal, RequestEncoder, RunService, Target};
+use crate::provider::{ArmNames, ByArm, Provider, ProviderConfig, Renewal, RequestEncoder, RunService, Target};
 use crate::report::Redactor;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,8 +49,9 @@ impl Targets {
     }
 
     /// Sends the requests of both arms.
-    pub(crate) fn provider(&self) -> AnyProvider {
-        AnyProvider::by_arm(self.arms.baseline.provider.clone(), self.arms.candidate.provider.clone())
+    pub(crate) fn provider(&self) -> Arc<dyn Provider> {
+        let Arms { baseline, candidate } = &self.arms;
+        Arc::new(ByArm(Arms { baseline: baseline.provider.clone(), candidate: candidate.provider.clone() }))
     }
 
     /// Both arms have the same one.

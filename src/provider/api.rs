@@ -2,7 +2,8 @@
 
 use crate::domain::{Answer, Failure, FailureKind, Job, Problem, Source};
 use crate::secret::Redact;
-use std::future::Future;
+pub use futures_util::future::BoxFuture;
+use std::fmt;
 use std::time::Duration;
 
 /// One of the services that a run asks. Each has limits of its own.
@@ -10,12 +11,12 @@ use std::time::Duration;
 pub struct Lane(pub(super) u8);
 
 /// Sends one request. Neither retries nor waits nor limits its own time: `runner` owns all three.
-pub trait Provider: Send + Sync + 'static {
+pub trait Provider: Send + Sync {
     /// Gets the answer. Dropping the future abandons the request.
     ///
     /// # Errors
     /// Why there is none, and whether another attempt can help. The text holds neither key nor URL.
-    fn answer(&self, job: &Job) -> impl Future<Output = Result<Answer, ProviderError>> + Send;
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>>;
 
     /// Where the answers come from. Only [`Source::Live`] ones are requests: paced, counted, priced and budgeted.
     fn source(&self) -> Source {
@@ -28,12 +29,18 @@ pub trait Provider: Send + Sync + 'static {
     }
 
     /// Signs in where the first request could not leave otherwise.
-    fn sign_in(&self) -> impl Future<Output = Result<(), Problem>> + Send {
-        async { Ok(()) }
+    fn sign_in(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(async { Ok(()) })
     }
 }
 
-/// What asking again can do about a failure.
+impl fmt::Debug for dyn Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider").finish_non_exhaustive()
+    }
+}
+
+/// What another attempt can do about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Retry {
     /// Nothing: the same request would fail the same way.

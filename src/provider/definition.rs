@@ -1,6 +1,6 @@
 //! What there is to know about a kind of provider, and what opening one needs.
 
-use super::any::AnyProvider;
+use super::api::Provider;
 use super::encoder::RequestEncoder;
 use super::gemini::Delivery;
 use super::key::ApiKey;
@@ -87,7 +87,7 @@ pub struct EmbeddingDef {
     /// bytes.
     pub body: fn(model: &str, texts: &[&str], dimensions: Option<u32>) -> Vec<u8>,
     /// Opens it; sends nothing yet.
-    pub open: fn(&ProviderConfig) -> Result<AnyProvider, Problem>,
+    pub open: fn(&ProviderConfig) -> Result<Arc<dyn Provider>, Problem>,
 }
 
 /// What opening a provider may need; each takes what it knows.

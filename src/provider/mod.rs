@@ -1,6 +1,6 @@
 //! What answers: each provider turns one request into one answer. Who asks, when and how often is the business of `runner`.
 //!
-//! - `api.rs`: the trait, and what can go wrong. `any.rs`: a provider of any kind.
+//! - `api.rs`: the trait, and what can go wrong. `by_arm.rs`: a provider for each arm.
 //! - `encoder.rs`: how requests are written, known before anything is sent. `media.rs`: media inside a prompt.
 //! - `definition.rs`: what there is to know about a kind of provider. The table of them stands in this file.
 //! - `target.rs`: a provider that is open. `open.rs`: the service of a judge or an embedding model.
@@ -10,9 +10,9 @@
 //! - `http.rs`: one exchange over HTTP. `base_url.rs`: where a service is. `key.rs`: an API key. `keys.rs`: the key of a run,
 //!   which may be replaced once.
 
-mod any;
 mod api;
 mod base_url;
+mod by_arm;
 mod definition;
 mod embeddings;
 mod encoder;
@@ -29,8 +29,8 @@ mod target;
 mod tls;
 pub mod vertex;
 
-pub use any::AnyProvider;
 pub use api::{Lane, Provider, ProviderError, Reach, Retry};
+pub use by_arm::ByArm;
 pub use definition::{BaseUrlSource, KeySource, ProviderConfig, ProviderDef};
 pub use embeddings::requests as embedding_requests;
 pub use encoder::RequestEncoder;

@@ -8,7 +8,7 @@ mod definition;
 
 pub(crate) use definition::PROVIDER;
 
-use super::api::{Provider, ProviderError, Retry};
+use super::api::{BoxFuture, Provider, ProviderError, Retry};
 use crate::domain::{
     Answer, Arm, FailureKind, Finish, Job, Place, Problem, Problems, Source, ToolCall, Usage, digest, hex,
 };
@@ -207,8 +207,8 @@ impl Recorded {
 }
 
 impl Provider for Recorded {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        self.look_up(job)
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async { self.look_up(job) })
     }
 
     fn source(&self) -> Source {

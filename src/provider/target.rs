@@ -1,7 +1,6 @@
 //! A provider that is open and ready to answer.
 
-use super::any::AnyProvider;
-use super::api::Provider as _;
+use super::api::Provider;
 use super::encoder::RequestEncoder;
 use super::gemini::Gemini;
 use crate::domain::Problem;
@@ -13,7 +12,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct Target {
     /// Sends the requests.
-    pub provider: AnyProvider,
+    pub provider: Arc<dyn Provider>,
     /// Writes them.
     pub encoder: Arc<dyn RequestEncoder>,
     /// The same client, where the service has a batch API.

@@ -5,7 +5,7 @@ use crate::provider::{Provider, ProviderError};
 
 /// Sends the turns one after the other. The answer is the last one's, with tokens and latency of all; a turn that fails fails
 /// the conversation, which is then repeated as a whole.
-pub(super) async fn answer<P: Provider>(provider: &P, job: &Job) -> Result<Answer, ProviderError> {
+pub(super) async fn answer(provider: &dyn Provider, job: &Job) -> Result<Answer, ProviderError> {
     let mut answer = provider.answer(job).await?;
     for turn in job.turns().skip(1) {
         let earlier = answer;

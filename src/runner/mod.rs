@@ -145,8 +145,8 @@ pub enum StopReason {
 }
 
 /// What a run needs beside its jobs.
-pub struct LiveRun<T, K> {
-    pub target: Arc<T>,
+pub struct LiveRun<K> {
+    pub target: Arc<dyn Provider>,
     pub limits: Limits,
     pub price: Arc<Price<'static>>,
     pub keep: Arc<K>,
@@ -157,7 +157,7 @@ pub struct LiveRun<T, K> {
     pub cancel: CancellationToken,
 }
 
-impl<T: Provider, K: AnswerSink> LiveRun<T, K> {
+impl<K: AnswerSink> LiveRun<K> {
     /// Runs until the jobs end, everything is cancelled, the budget is spent, or a failure occurs that every further request
     /// would share (refused key, spent quota, service down).
     ///

@@ -3,6 +3,7 @@
 use super::*;
 use crate::domain::{Answer, Event, FailureKind, JobResult, JobTurn, Source, fixtures};
 use crate::provider::{ProviderError, Reach, Retry};
+use futures_util::future::BoxFuture;
 use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -54,38 +55,40 @@ impl Scripted {
 }
 
 impl Provider for Scripted {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let case = job.case.to_string();
-        let step = {
-            let mut asked = self.asked.lock().unwrap();
-            let attempt = asked.iter().filter(|(asked, _)| *asked == case).count();
-            asked.push((case.clone(), self.start.elapsed().as_millis()));
-            let script = self.scripts.get(&case).unwrap_or(&self.otherwise);
-            script[attempt.min(script.len() - 1)].clone()
-        };
-        let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        self.most_in_flight.fetch_max(now, Ordering::SeqCst);
-        let failed = |kind, retry| Err(ProviderError::new(kind, "scripted", "as scripted", retry));
-        let result = match step {
-            Step::Answer(millis) => {
-                sleep(Duration::from_millis(millis)).await;
-                Ok(Answer { text: case, ..Answer::default() })
-            }
-            Step::Fail(retry) => failed(FailureKind::Request, retry),
-            Step::FailLate(millis, retry) => {
-                sleep(Duration::from_millis(millis)).await;
-                failed(FailureKind::Request, retry)
-            }
-            Step::Wait(seconds, reach) => {
-                sleep(Duration::from_millis(5)).await;
-                let after = Retry::After(Duration::from_secs(seconds));
-                failed(FailureKind::RateLimit, after).map_err(|error: ProviderError| error.reaching(reach))
-            }
-            Step::Down => failed(FailureKind::Transport, Retry::Backoff),
-            Step::Panic => panic!("a bug in the target"),
-        };
-        self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        result
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async {
+            let case = job.case.to_string();
+            let step = {
+                let mut asked = self.asked.lock().unwrap();
+                let attempt = asked.iter().filter(|(asked, _)| *asked == case).count();
+                asked.push((case.clone(), self.start.elapsed().as_millis()));
+                let script = self.scripts.get(&case).unwrap_or(&self.otherwise);
+                script[attempt.min(script.len() - 1)].clone()
+            };
+            let now = self.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
+            self.most_in_flight.fetch_max(now, Ordering::SeqCst);
+            let failed = |kind, retry| Err(ProviderError::new(kind, "scripted", "as scripted", retry));
+            let result = match step {
+                Step::Answer(millis) => {
+                    sleep(Duration::from_millis(millis)).await;
+                    Ok(Answer { text: case, ..Answer::default() })
+                }
+                Step::Fail(retry) => failed(FailureKind::Request, retry),
+                Step::FailLate(millis, retry) => {
+                    sleep(Duration::from_millis(millis)).await;
+                    failed(FailureKind::Request, retry)
+                }
+                Step::Wait(seconds, reach) => {
+                    sleep(Duration::from_millis(5)).await;
+                    let after = Retry::After(Duration::from_secs(seconds));
+                    failed(FailureKind::RateLimit, after).map_err(|error: ProviderError| error.reaching(reach))
+                }
+                Step::Down => failed(FailureKind::Transport, Retry::Backoff),
+                Step::Panic => panic!("a bug in the target"),
+            };
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+            result
+        })
     }
 
     fn source(&self) -> Source {
@@ -178,15 +181,17 @@ struct Echo {
 }
 
 impl Provider for Echo {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let body = String::from_utf8(job.body.to_vec()).unwrap();
-        let mut bodies = self.bodies.lock().unwrap();
-        bodies.push(body.clone());
-        if bodies.len() == 2 {
-            return Err(ProviderError::new(FailureKind::Transport, "reset", "as scripted", Retry::Backoff));
-        }
-        let usage = Usage { prompt: 10, ..Default::default() };
-        Ok(Answer { text: body, latency_ms: 3, usage, ..Answer::default() })
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async {
+            let body = String::from_utf8(job.body.to_vec()).unwrap();
+            let mut bodies = self.bodies.lock().unwrap();
+            bodies.push(body.clone());
+            if bodies.len() == 2 {
+                return Err(ProviderError::new(FailureKind::Transport, "reset", "as scripted", Retry::Backoff));
+            }
+            let usage = Usage { prompt: 10, ..Default::default() };
+            Ok(Answer { text: body, latency_ms: 3, usage, ..Answer::default() })
+        })
     }
 }
 
@@ -200,7 +205,7 @@ async fn a_conversation_is_asked_turn_by_turn_and_repeated_as_a_whole() {
     drop(sending);
     let (echo, keep) = (Arc::new(Echo::default()), Arc::new(Memory::default()));
     let live = LiveRun {
-        target: Arc::clone(&echo),
+        target: echo.clone(),
         limits: Limits::default(),
         price: Arc::new(|_: &str, _: &Usage| Some(0.0)),
         keep: Arc::clone(&keep),
@@ -251,7 +256,7 @@ async fn ran_with(n: u64, target: Scripted, limits: Limits, keep: Memory, cancel
     let (target, keep, events) = (Arc::new(target), Arc::new(keep), Arc::new(Events::default()));
     let price: Arc<Price<'static>> = Arc::new(|model: &str, _: &Usage| (model == "m").then_some(0.25));
     let live = LiveRun {
-        target: Arc::clone(&target),
+        target: target.clone(),
         limits,
         price,
         keep: Arc::clone(&keep),

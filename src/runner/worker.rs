@@ -6,7 +6,7 @@ use super::limit::{Limiter, Limiters, PaceUpdate, Pass, Rate};
 use super::reset;
 use super::{LiveRun, RunSummary, StopReason, describe, settled};
 use crate::domain::{Answer, AnswerSink, Event, Failure, FailureKind, Job, JobResult, RequestMeta, Source};
-use crate::provider::{Provider, ProviderError, Retry};
+use crate::provider::{ProviderError, Retry};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Mutex as SyncMutex, PoisonError};
 use std::time::Duration;
@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 /// What the workers of one run share.
-pub(super) struct WorkerContext<T, K> {
-    set: LiveRun<T, K>,
+pub(super) struct WorkerContext<K> {
+    set: LiveRun<K>,
     jobs: Mutex<mpsc::Receiver<Job>>,
     source: Source,
     limiters: Limiters,
@@ -73,8 +73,8 @@ enum Wait<T> {
     Aborted,
 }
 
-impl<T: Provider, K: AnswerSink> WorkerContext<T, K> {
-    pub(super) fn new(jobs: mpsc::Receiver<Job>, set: LiveRun<T, K>) -> WorkerContext<T, K> {
+impl<K: AnswerSink> WorkerContext<K> {
+    pub(super) fn new(jobs: mpsc::Receiver<Job>, set: LiveRun<K>) -> WorkerContext<K> {
         let limits = &set.limits;
         WorkerContext {
             jobs: Mutex::new(jobs),

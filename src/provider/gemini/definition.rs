@@ -2,7 +2,6 @@
 
 use super::{BASE_URL, Delivery, Gemini, GeminiSettings, VERSION};
 use crate::domain::{Problem, Request};
-use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, EmbeddingDef, KeySource, ProviderConfig, ProviderDef, service};
 use crate::provider::encoder::{Findings, RequestEncoder};
 use crate::provider::target::{BATCHED, Target};
@@ -28,7 +27,7 @@ pub const PROVIDER: ProviderDef = ProviderDef {
     embedding: Some(EmbeddingDef {
         default_model: Some(super::embed::MODEL),
         body: super::embed::body,
-        open: |config| Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(&settings(config, BASE_URL, false))?))),
+        open: |config| Ok(Arc::new(super::embed::Embedder::new(&settings(config, BASE_URL, false))?)),
     }),
     encoder: |config| Arc::new(GenerateContent::new(config)),
     open: |config| {
@@ -58,7 +57,7 @@ pub(in crate::provider) fn open_as(
     };
     let client = Arc::new(Gemini::new(&settings(config, &base_url, simulated))?);
     Ok(Target {
-        provider: AnyProvider::new(Arc::clone(&client)),
+        provider: client.clone(),
         encoder: (PROVIDER.encoder)(config),
         batches: Some(client),
         base_url,

@@ -2,7 +2,7 @@
 
 use super::{Connection, Gemini, GeminiSettings, classify, resource};
 use crate::domain::{Answer, Job, Problem};
-use crate::provider::api::{Provider, ProviderError};
+use crate::provider::api::{BoxFuture, Provider, ProviderError};
 use crate::provider::embeddings::answer;
 use crate::provider::http::post;
 use serde::Deserialize;
@@ -66,13 +66,15 @@ struct UsageMetadata {
 }
 
 impl Provider for Embedder {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let url =
-            self.connection.endpoint.batch_embed_contents(&job.request.model).map_err(ProviderError::bad_model)?;
-        let mut request = post(url, self.connection.headers.clone(), &job.body);
-        let generation = self.connection.sign(&mut request);
-        let got = self.exchange(request, job).await;
-        got.map_err(|error| self.connection.judge(error, generation))
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async {
+            let url =
+                self.connection.endpoint.batch_embed_contents(&job.request.model).map_err(ProviderError::bad_model)?;
+            let mut request = post(url, self.connection.headers.clone(), &job.body);
+            let generation = self.connection.sign(&mut request);
+            let got = self.exchange(request, job).await;
+            got.map_err(|error| self.connection.judge(error, generation))
+        })
     }
 }
 

@@ -44,7 +44,7 @@ pub(super) use shape::{Service, at};
 pub(crate) use spool::{Line, Lines, Spool, jsonl_length};
 pub use stream::decode_stream;
 
-use super::api::{Provider, ProviderError, Retry};
+use super::api::{BoxFuture, Provider, ProviderError, Retry};
 use super::http::{Http, Incoming, post, whole_seconds, without};
 use super::key::ApiKey;
 use super::keys::{Generation, Keys, Rejection, Renewal};
@@ -202,10 +202,12 @@ impl Connection {
 }
 
 impl Provider for Gemini {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let (request, generation) = self.request(job)?;
-        let answer = self.exchange(request).await;
-        self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async {
+            let (request, generation) = self.request(job)?;
+            let answer = self.exchange(request).await;
+            self.without_key(answer.map_err(|error| self.connection.judge(error, generation)))
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::OpenAi;
 use crate::domain::{Problem, Problems, Request};
-use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, EmbeddingDef, KeySource, ProviderConfig, ProviderDef, service};
 use crate::provider::encoder::{Findings, RequestEncoder};
 use crate::provider::target::Target;
@@ -30,7 +29,7 @@ pub(crate) const PROVIDER: ProviderDef = ProviderDef {
         // A model for chats is none for embeddings, so the run's is no default.
         default_model: None,
         body: super::embed::body,
-        open: |config| Ok(AnyProvider::new(Arc::new(super::embed::Embedder::new(config)?))),
+        open: |config| Ok(Arc::new(super::embed::Embedder::new(config)?)),
     }),
     encoder: |config| Arc::new(ChatCompletions::new(config)),
     open,
@@ -40,7 +39,7 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     let base_url = config.base_url.clone().unwrap_or_default();
     let service = service("openai", &base_url);
     Ok(Target {
-        provider: AnyProvider::new(Arc::new(OpenAi::new(config)?)),
+        provider: Arc::new(OpenAi::new(config)?),
         encoder: Arc::new(ChatCompletions::new(config)),
         batches: None,
         base_url,

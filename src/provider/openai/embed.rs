@@ -2,7 +2,7 @@
 
 use super::{EXAMPLE, OpenAi, at, classify, error};
 use crate::domain::{Answer, Job, Problem};
-use crate::provider::api::{Provider, ProviderError};
+use crate::provider::api::{BoxFuture, Provider, ProviderError};
 use crate::provider::base_url::BaseUrl;
 use crate::provider::definition::ProviderConfig;
 use crate::provider::embeddings::answer;
@@ -37,8 +37,8 @@ impl Embedder {
 }
 
 impl Provider for Embedder {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        without(self.service.secret(), self.exchange(job).await)
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async { without(self.service.secret(), self.exchange(job).await) })
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) use definition::PROVIDER;
 pub(crate) use error::classify;
 pub(crate) use reply::decode;
 
-use super::api::{Provider, ProviderError};
+use super::api::{BoxFuture, Provider, ProviderError};
 use super::base_url::BaseUrl;
 use super::definition::ProviderConfig;
 use super::http::{Http, post, without};
@@ -80,8 +80,8 @@ impl OpenAi {
 }
 
 impl Provider for OpenAi {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        without(self.secret(), self.exchange(job).await)
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async { without(self.secret(), self.exchange(job).await) })
     }
 }
 

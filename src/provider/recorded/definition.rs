@@ -2,7 +2,6 @@
 
 use super::Recorded;
 use crate::domain::Problems;
-use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, KeySource, ProviderConfig, ProviderDef};
 use crate::provider::gemini;
 use crate::provider::target::Target;
@@ -26,7 +25,7 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     let recorded = Recorded::open(&config.answers, config.names.clone())?;
     let service = format!("recorded {}", recorded.sha256());
     Ok(Target {
-        provider: AnyProvider::new(Arc::new(recorded)),
+        provider: Arc::new(recorded),
         encoder: (PROVIDER.encoder)(config),
         batches: None,
         base_url: String::new(),

@@ -2,7 +2,6 @@
 
 use super::{Place, Vertex, model_problem, review, url};
 use crate::domain::{Problem, Problems, Request};
-use crate::provider::any::AnyProvider;
 use crate::provider::definition::{BaseUrlSource, KeySource, ProviderConfig, ProviderDef};
 use crate::provider::encoder::{Findings, RequestEncoder};
 use crate::provider::gemini;
@@ -36,7 +35,7 @@ fn open(config: &ProviderConfig) -> Result<Target, Problems> {
     let identity = format!("vertex {} {}", encoder.base_url.trim_end_matches('/'), encoder.place.identity());
     let provider = Vertex::new(config)?;
     Ok(Target {
-        provider: AnyProvider::new(Arc::new(provider)),
+        provider: Arc::new(provider),
         base_url: encoder.base_url.clone(),
         encoder: Arc::new(encoder),
         batches: None,

@@ -18,7 +18,7 @@ mod place;
 pub use definition::PROVIDER;
 pub use place::{Place, location, model_problem, project, url};
 
-use super::api::{Provider, ProviderError, Retry};
+use super::api::{BoxFuture, Provider, ProviderError, Retry};
 use super::definition::ProviderConfig;
 use super::encoder::Findings;
 use super::gemini::{self, Service, TIMEOUT_HEADER};
@@ -138,15 +138,17 @@ impl Vertex {
 }
 
 impl Provider for Vertex {
-    async fn answer(&self, job: &Job) -> Result<Answer, ProviderError> {
-        let signed_in = self.signed_in().await?;
-        let answer = self.exchange(job, &signed_in).await;
-        let answer = without(Some(&signed_in.token as &dyn Redact), answer);
-        answer.map_err(|error| self.explained(error))
+    fn answer<'a>(&'a self, job: &'a Job) -> BoxFuture<'a, Result<Answer, ProviderError>> {
+        Box::pin(async {
+            let signed_in = self.signed_in().await?;
+            let answer = self.exchange(job, &signed_in).await;
+            let answer = without(Some(&signed_in.token as &dyn Redact), answer);
+            answer.map_err(|error| self.explained(error))
+        })
     }
 
-    async fn sign_in(&self) -> Result<(), Problem> {
-        self.find_credentials().await
+    fn sign_in(&self) -> BoxFuture<'_, Result<(), Problem>> {
+        Box::pin(self.find_credentials())
     }
 }
 
