@@ -34,13 +34,13 @@ pub enum Constraint {
         /// Fenced JSON will do.
         fenced: bool,
         /// What else is said of it.
-        says: JsonSays,
+        content: JsonContent,
     },
 }
 
 /// What a check says of an answer's JSON.
 #[derive(Clone, Debug, PartialEq)]
-pub enum JsonSays {
+pub enum JsonContent {
     /// That it is JSON.
     Valid,
     /// Something that may depend on how it is written.

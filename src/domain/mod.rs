@@ -61,7 +61,7 @@ pub use command::Command;
 pub use comparison::{
     ArmRate, Attempts, Comparison, Design, Latency, MustPassGroup, PairCounts, RateSums, Tally, WaitTimes,
 };
-pub use constraint::{Constraint, JsonSays, Logic, Range, TextConstraint, TextFolding, TextRelation};
+pub use constraint::{Constraint, JsonContent, Logic, Range, TextConstraint, TextFolding, TextRelation};
 pub use count::count;
 pub use decision::{Decision, Reason, ReasonCode, Warning, WarningCode};
 pub use details::{

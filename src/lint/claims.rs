@@ -11,7 +11,7 @@
 //! known here but asked of the matcher itself ([`Matchers`]), so a new matcher takes part without a line here.
 
 use super::Matchers;
-use crate::domain::{CheckSpec, Constraint, JsonSays, Logic, Range, TextConstraint, TextFolding, TextRelation};
+use crate::domain::{CheckSpec, Constraint, JsonContent, Logic, Range, TextConstraint, TextFolding, TextRelation};
 use serde_json::{Map, Value, json};
 
 /// Beyond this many claims the rest of a case is not compared: the work grows with their square.
@@ -196,8 +196,8 @@ impl Relations<'_> {
                 Some(Constraint::OneOf { property: same, values: others }),
             ) => property == same && !values.iter().any(|value| others.contains(value)),
             (
-                Some(Constraint::Json { says: JsonSays::Value(value), .. }),
-                Some(Constraint::Json { says: JsonSays::Shape | JsonSays::Value(_), .. }),
+                Some(Constraint::Json { content: JsonContent::Value(value), .. }),
+                Some(Constraint::Json { content: JsonContent::Shape | JsonContent::Value(_), .. }),
             ) => self.matchers.passes(b, &value.to_string()) == Some(false),
             (_, _) => false,
         }
@@ -246,9 +246,9 @@ impl Relations<'_> {
                 Some(Constraint::OneOf { property: same, values: others }),
             ) => property == same && values.iter().all(|value| others.contains(value)),
             (
-                Some(Constraint::Json { fenced, says }),
-                Some(Constraint::Json { fenced: also, says: JsonSays::Valid }),
-            ) if says != JsonSays::Valid => !fenced || also,
+                Some(Constraint::Json { fenced, content }),
+                Some(Constraint::Json { fenced: also, content: JsonContent::Valid }),
+            ) if content != JsonContent::Valid => !fenced || also,
             (_, _) => a.matcher == b.matcher && at_least_as_strict(&a.args, &b.args),
         }
     }

@@ -1,7 +1,7 @@
 //! What checks say of answers without looking at one, from their arguments. Where an option is not known here, nothing: it
 //! may change what the others mean.
 
-use crate::domain::{Constraint, JsonSays, Range, TextConstraint, TextFolding, TextRelation};
+use crate::domain::{Constraint, JsonContent, Range, TextConstraint, TextFolding, TextRelation};
 use serde_json::{Map, Value, json};
 
 /// The arguments are not a map, or a map of these keys alone.
@@ -66,12 +66,12 @@ pub(super) fn refusal(args: &Value) -> Option<Constraint> {
 }
 
 /// Of a matcher that takes fenced JSON unless told otherwise.
-pub(super) fn json(args: &Value, says: JsonSays) -> Option<Constraint> {
-    Some(Constraint::Json { fenced: args.get("fenced") != Some(&Value::Bool(false)), says })
+pub(super) fn json(args: &Value, content: JsonContent) -> Option<Constraint> {
+    Some(Constraint::Json { fenced: args.get("fenced") != Some(&Value::Bool(false)), content })
 }
 
 /// Without further options the check says all of the value.
 pub(super) fn json_equals(args: &Value) -> Option<Constraint> {
     let value = has_only(args, &["value", "fenced"]).and_then(|()| args.get("value"));
-    json(args, value.cloned().map_or(JsonSays::Shape, JsonSays::Value))
+    json(args, value.cloned().map_or(JsonContent::Shape, JsonContent::Value))
 }

@@ -106,15 +106,8 @@ impl Comparing<'_> {
                 }
                 Ok(())
             }
-            (
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_),
-                _,
-            ) => {
-                if expected == actual {
-                    return Ok(());
-                }
-                self.differ(&format!("{} instead of {}", shown(actual), shown(expected)))
-            }
+            (expected, actual) if expected == actual => Ok(()),
+            (expected, actual) => self.differ(&format!("{} instead of {}", shown(actual), shown(expected))),
         }
     }
 

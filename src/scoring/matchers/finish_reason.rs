@@ -9,22 +9,30 @@ use crate::scoring::matcher::{MatchInput, Matcher};
 use crate::scoring::quote::quote;
 use serde_json::Value;
 
+/// The reasons of the Gemini API, of its SDK and of Vertex AI, and the two words of gateways for a function call. An
+/// unknown one is refused, because a check with a typo would fail for every answer, and pass for every one under `not`.
+macro_rules! reasons {
+    () => {
+        r#""STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII",
+        "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT",
+        "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION", "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION",
+        "PUP_LIMITED_DISABLED", "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS""#
+    };
+}
+
 pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
     name: "finish_reason",
     summary: "the model stopped for this reason, or for one of these",
     arguments: "\"STOP\", or a list like [\"STOP\", \"MAX_TOKENS\"], in Gemini's words; a case with this check may pass \
                 with a blocked or cut-off answer, but only by a check that names its end: every other check fails on \
                 such an answer, also under `not`; an empty answer never passes",
-    schema: r##"{"anyOf": [{"enum": ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
-        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
-        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
-        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, {"type": "array", "items": {"enum":
-        ["STOP", "MAX_TOKENS", "SAFETY", "RECITATION", "LANGUAGE", "OTHER", "BLOCKLIST",
-        "PROHIBITED_CONTENT", "SPII", "MALFORMED_FUNCTION_CALL", "IMAGE_SAFETY", "UNEXPECTED_TOOL_CALL",
-        "TOO_MANY_TOOL_CALLS", "IMAGE_PROHIBITED_CONTENT", "IMAGE_OTHER", "NO_IMAGE", "IMAGE_RECITATION",
-        "MISSING_THOUGHT_SIGNATURE", "MALFORMED_RESPONSE", "ESCALATION", "PUP_LIMITED_DISABLED",
-        "CONTINUATION", "MODEL_ARMOR", "FUNCTION_CALL", "TOOL_CALLS"]}, "minItems": 1}]}"##,
+    schema: concat!(
+        r#"{"anyOf": [{"enum": ["#,
+        reasons!(),
+        r#"]}, {"type": "array", "items": {"enum": ["#,
+        reasons!(),
+        r#"]}, "minItems": 1}]}"#
+    ),
     example: r#"{"finish_reason": ["STOP", "MAX_TOKENS"]}"#,
     passes: Sample::Answer(r#"{"text": "It goes on and", "finish_reason": "MAX_TOKENS"}"#),
     fails: Sample::Answer(r#"{"text": "", "finish_reason": "SAFETY"}"#),
@@ -38,13 +46,6 @@ pub(super) const FINISH_REASON: MatcherDef = MatcherDef {
     ..MatcherDef::DEFAULT
 };
 
-/// The reasons of the Gemini API, of its SDK and of Vertex AI, and the two words of gateways for a function call. An
-/// unknown one is refused, because a check with a typo would fail for every answer, and pass for every one under `not`.
-const REASONS: &str = "STOP MAX_TOKENS SAFETY RECITATION LANGUAGE OTHER BLOCKLIST PROHIBITED_CONTENT SPII \
-    MALFORMED_FUNCTION_CALL IMAGE_SAFETY UNEXPECTED_TOOL_CALL TOO_MANY_TOOL_CALLS IMAGE_PROHIBITED_CONTENT \
-    IMAGE_OTHER NO_IMAGE IMAGE_RECITATION MISSING_THOUGHT_SIGNATURE MALFORMED_RESPONSE ESCALATION \
-    PUP_LIMITED_DISABLED CONTINUATION MODEL_ARMOR FUNCTION_CALL TOOL_CALLS";
-
 fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
     let reasons = match args.is_string() {
         true => vec![reason(args)?],
@@ -54,7 +55,8 @@ fn compile(args: &Value, _: &Compile<'_>) -> Read<Matcher> {
 }
 
 fn reason(value: &Value) -> Read<&'static str> {
-    let reasons: Vec<(&str, &'static str)> = REASONS.split_whitespace().map(|reason| (reason, reason)).collect();
+    let reasons = reasons!().split('"').filter(|reason| reason.starts_with(|c: char| c.is_ascii_uppercase()));
+    let reasons: Vec<(&str, &'static str)> = reasons.map(|reason| (reason, reason)).collect();
     choice(value, &reasons)
 }
 

@@ -1,6 +1,6 @@
 //! `json`: the answer is valid JSON, bare or in a fenced block.
 
-use crate::domain::{JsonSays, Score};
+use crate::domain::{JsonContent, Score};
 use crate::scoring::arguments::{Fields, Read, flag};
 use crate::scoring::code_fence::one_marked;
 use crate::scoring::constraint;
@@ -23,7 +23,7 @@ pub(super) const JSON: MatcherDef = MatcherDef {
     fails: Sample::Text("It is ok."),
     refused: r#"{"json": false}"#,
     compile,
-    constraint: |args| constraint::json(args, JsonSays::Valid),
+    constraint: |args| constraint::json(args, JsonContent::Valid),
     ..MatcherDef::DEFAULT
 };
 

@@ -1,7 +1,7 @@
 //! `json_path`: what a path selects from the JSON of the answer holds a check, is a value, or is so many.
 
 use super::json::find_json;
-use crate::domain::{ArgProblem, JsonSays, Score, Step};
+use crate::domain::{ArgProblem, JsonContent, Score, Step};
 use crate::scoring::arguments::{Bounds, Fields, Read, bounds, choice, flag, refuse, text, wrong};
 use crate::scoring::constraint;
 use crate::scoring::definition::{Children, Compile, MatcherDef, Sample};
@@ -34,7 +34,7 @@ pub(super) const JSON_PATH: MatcherDef = MatcherDef {
            in one pair of brackets with their number; when that is more than 10^9 it can't judge",
     compile,
     children: Children::Key("check"),
-    constraint: |args| constraint::json(args, JsonSays::Written),
+    constraint: |args| constraint::json(args, JsonContent::Written),
     ..MatcherDef::DEFAULT
 };
 

@@ -2,7 +2,7 @@
 
 use super::json::find_json;
 use super::regex::compiled_pattern;
-use crate::domain::{ArgProblem, JsonSays, Score, Step};
+use crate::domain::{ArgProblem, JsonContent, Score, Step};
 use crate::scoring::arguments::{Read, inside, not_a, refuse, text, wrong};
 use crate::scoring::cache::Cache;
 use crate::scoring::constraint;
@@ -32,7 +32,7 @@ pub(super) const JSON_SCHEMA: MatcherDef = MatcherDef {
     cost: "grows with the answer times the schema; a schema compiles once, its patterns to at most 2 MiB each",
     inline: Some(|args, files, _| inline_schema(args, files)),
     compile,
-    constraint: |args| constraint::json(args, JsonSays::Shape),
+    constraint: |args| constraint::json(args, JsonContent::Shape),
     ..MatcherDef::DEFAULT
 };
 
