@@ -99,7 +99,7 @@ fn an_answer_costs_what_it_cost_on_the_day_it_was_asked_for() {
     assert_eq!((&row["source"], &row["attempts"]), (&"cache".into(), &1.into()));
     assert!(row["latency_ms"].is_u64());
     assert_eq!(ran.stdout.matches("(6 from the store)").count(), 2, "{}", ran.stdout);
-    assert!(ran.stdout.contains("when they were asked for: $0.0120"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("when they were requested: $0.0120"), "{}", ran.stdout);
     let summary = project.read("reports/summary.md");
     assert_eq!(summary.matches("(6 from the store)").count(), 2, "{summary}");
 }

@@ -89,15 +89,11 @@ fn an_answer_too_long_to_judge_is_so_under_not_as_well() {
     }
 }
 
+/// One megabyte; `MEGABYTES=10` takes minutes without optimisation.
 #[test]
-fn a_megabyte_of_anything_is_judged_or_said_to_be_too_much() {
-    every_matcher_returns(1 << 20);
-}
-
-#[test]
-#[ignore = "takes minutes without optimisation: cargo test --release --lib ten_megabytes -- --ignored"]
-fn ten_megabytes_of_anything_are_judged_or_said_to_be_too_much() {
-    every_matcher_returns(10 << 20);
+fn megabytes_of_anything_are_judged_or_said_to_be_too_much() {
+    let megabytes: usize = std::env::var("MEGABYTES").map_or(1, |megabytes| megabytes.parse().unwrap());
+    every_matcher_returns(megabytes << 20);
 }
 
 /// On texts of so many bytes, as long as no answer of a model is. Whatever grew with their square would not come back.
